@@ -1,0 +1,50 @@
+# What a person does with this project. Everything is installed below .venv and .tools, and nowhere else but for
+# Debian's packages, which `make tools` installs when it may.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types format tools lock clean bench
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+# The environment is made anew when its locked packages change. Debian ships python3 without ensurepip, hence the hint.
+$(VENV)/.made-%: requirements/%.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || sh scripts/need-venv "$(PYTHON)" "$(VENV)"
+	@$(BIN)/python -c 'import sys; sys.exit("jettison needs Python 3.11 or newer: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.made-runtime ## run the main job on a sample registry in a temporary folder
+	@$(BIN)/jettison demo
+
+test: $(VENV)/.made-dev tools ## run all tests, real registries and a docker engine among them
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+
+lint: $(VENV)/.made-dev ## check style, types and the direction of dependencies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.made-dev ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+tools: ## install the real registries and programs that the tests use, where that is possible
+	@sh scripts/install-tools
+
+bench: $(VENV)/.made-dev tools ## run the benchmarks; they print ratios
+	$(BIN)/python -m benchmarks.plan_api
+
+lock: $(VENV)/.made-dev ## pin the newest allowed versions of all packages
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate --generate-hashes --upgrade pyproject.toml --extra docker --group build -o requirements/runtime.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate --generate-hashes --upgrade pyproject.toml --extra docker --group build --group dev -o requirements/dev.txt
+
+clean: ## remove everything that was installed or generated here
+	rm -rf $(VENV) .tools .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,81 @@
+"""What needs what: from kept manifests to all that must stay with them (promise 4)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jettison.oci.digest import Digest
+from jettison.oci.inventory import Repository
+from jettison.oci.reference import subject_of_tag
+
+
+class Bond(StrEnum):
+    """Why a manifest is needed by another."""
+
+    CHILD = "child"
+    SUBJECT = "subject"
+    REFERRER = "referrer"
+    NAMED = "named"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """That `by` needs a manifest, and as what."""
+
+    by: Digest
+    bond: Bond
+
+
+class Graph:
+    """The bonds between the manifests of one repository.
+
+    A manifest needs its children, its subject, and its referrers: by their `subject` field and by the tags of the
+    `sha256-<hex>` scheme. Digests that the repository does not hold are followed too, and end there.
+    """
+
+    __slots__ = ("_bonds", "followers", "owners")
+
+    def __init__(self, repository: Repository) -> None:
+        bonds: dict[Digest, list[tuple[Digest, Bond]]] = {}
+        owners: dict[Digest, list[Need]] = {}
+
+        def bind(needing: Digest, needed: Digest, bond: Bond) -> None:
+            if needing != needed:
+                bonds.setdefault(needing, []).append((needed, bond))
+                if bond is not Bond.SUBJECT:
+                    owners.setdefault(needed, []).append(Need(needing, bond))
+
+        for digest, manifest in repository.manifests.items():
+            for child in manifest.children:
+                bind(digest, child.digest, Bond.CHILD)
+            for named in manifest.named:
+                bind(digest, named, Bond.NAMED)
+            if manifest.subject is not None:
+                bind(digest, manifest.subject.digest, Bond.SUBJECT)
+                bind(manifest.subject.digest, digest, Bond.REFERRER)
+        followers: dict[str, Digest] = {}
+        for tag in repository.tags:
+            subject = subject_of_tag(tag.name)
+            if subject is not None:
+                followers[tag.name] = subject
+                bind(subject, tag.digest, Bond.REFERRER)
+        self._bonds = bonds
+        self.owners: Mapping[Digest, list[Need]] = owners
+        """For each manifest, those that it belongs to: the indexes it is a child of, the subjects it refers to."""
+        self.followers: Mapping[str, Digest] = followers
+        """The tags of the `sha256-<hex>` scheme, and the subject of each."""
+
+    def needed(self, roots: Iterable[Digest]) -> dict[Digest, Need | None]:
+        """Return the roots (with None) and everything that they need, each with the first need found.
+
+        An index that contains itself, or two that contain each other, end the walk like any other digest seen before.
+        """
+        found: dict[Digest, Need | None] = dict.fromkeys(roots)
+        waiting = list(found)
+        while waiting:
+            digest = waiting.pop()
+            for other, bond in self._bonds.get(digest, ()):
+                if other not in found:
+                    found[other] = Need(digest, bond)
+                    waiting.append(other)
+        return found
