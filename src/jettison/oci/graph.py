@@ -66,7 +66,41 @@ class Graph:
         """The tags of the `sha256-<hex>` scheme, and the subject of each."""
 
     def needed(self, roots: Iterable[Digest]) -> dict[Digest, Need | None]:
-        """Return the roots (with None) and everything that they need, each with the first need found.
+        """Return the roots (with None) and everything that they need, each with the first need found."""
+        return self._walk(roots, subjects=True)
+
+    def dependents(self, roots: Iterable[Digest]) -> dict[Digest, Need | None]:
+        """Return the roots (with None) and all that follows them: children and referrers, but not their subjects."""
+        return self._walk(roots, subjects=False)
+
+    def owners_first(self, digests: Iterable[Digest]) -> tuple[Digest, ...]:
+        """Return `digests` so that an index stands before its children, and a subject before its referrers.
+
+        Deleting in this order never leaves an index without a child: when a step fails, what belongs to it stays. Loops
+        (only damage makes them) are broken at any point.
+        """
+        wanted = dict.fromkeys(digests)
+        waits_for = {
+            digest: {need.by for need in self.owners.get(digest, ()) if need.by in wanted} for digest in wanted
+        }
+        ordered: list[Digest] = []
+        ready = [digest for digest, owners in waits_for.items() if not owners]
+        while waits_for:
+            if not ready:
+                ready = [next(iter(waits_for))]
+            digest = ready.pop()
+            if waits_for.pop(digest, None) is None:
+                continue
+            ordered.append(digest)
+            for other, bond in self._bonds.get(digest, ()):
+                if bond is not Bond.SUBJECT and other in waits_for:
+                    waits_for[other].discard(digest)
+                    if not waits_for[other]:
+                        ready.append(other)
+        return tuple(ordered)
+
+    def _walk(self, roots: Iterable[Digest], *, subjects: bool) -> dict[Digest, Need | None]:
+        """Walk the bonds, parents before what depends on them.
 
         An index that contains itself, or two that contain each other, end the walk like any other digest seen before.
         """
@@ -75,7 +109,7 @@ class Graph:
         while waiting:
             digest = waiting.pop()
             for other, bond in self._bonds.get(digest, ()):
-                if other not in found:
+                if other not in found and (subjects or bond is not Bond.SUBJECT):
                     found[other] = Need(digest, bond)
                     waiting.append(other)
         return found

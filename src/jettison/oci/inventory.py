@@ -8,6 +8,8 @@ from jettison.oci.config import ConfigFacts, known_date
 from jettison.oci.digest import Digest
 from jettison.oci.manifest import Manifest
 
+_NO_FACTS = ConfigFacts()
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:
@@ -35,8 +37,8 @@ class Problem:
 class Repository:
     """One repository: its tags by name, and every manifest of it that the source could see.
 
-    `facts` has the config facts by the config's digest. `leftovers` are manifests without a tag that an earlier,
-    unfinished run meant to delete.
+    `facts` has the config facts by the config's digest, `pushed` when a manifest was last pushed, where the source
+    tells. `leftovers` are manifests without a tag that an earlier, unfinished run meant to delete.
     """
 
     name: str
@@ -53,17 +55,18 @@ class Repository:
         return not any(problem.blocks for problem in self.problems)
 
     def created(self, digest: Digest) -> datetime | None:
-        """Return when the image was created: of an index, the newest of its children. None where nobody knows."""
-        manifest = self.manifests.get(digest)
-        if manifest is None:
-            return None
-        if manifest.config is not None:
-            return known_date(self.facts.get(manifest.config.digest, ConfigFacts()).created)
-        dates = [self.created(child.digest) for child in manifest.children if child.digest != digest]
-        # One child that tells no date might be the newest, so the index has none either. Attestations tell none.
-        images = [date for date, child in zip(dates, manifest.children, strict=False) if self._is_image(child.digest)]
-        known = [date for date in images if date is not None]
-        return max(known) if known and len(known) == len(images) else None
+        """Return when the image was created: of an index, the newest of its images. None where nobody knows.
+
+        One image that tells no date might be the newest, so its index has none either. BuildKit's attestations
+        (platform unknown/unknown) are no images and never tell one.
+        """
+        dates = [
+            known_date(self.facts.get(config, _NO_FACTS).created)
+            for config in self._configs(digest)
+            if self.facts.get(config, _NO_FACTS).platform != "unknown/unknown"
+        ]
+        known = [date for date in dates if date is not None]
+        return max(known) if known and len(known) == len(dates) else None
 
     def platforms(self, digest: Digest) -> tuple[str, ...]:
         """Return the platforms of an image or index, as far as they are told."""
@@ -71,16 +74,25 @@ class Repository:
         if manifest is None:
             return ()
         if manifest.config is not None:
-            platform = self.facts.get(manifest.config.digest, ConfigFacts()).platform
+            platform = self.facts.get(manifest.config.digest, _NO_FACTS).platform
             return (platform,) if platform else ()
         return tuple(text for _, text in manifest.platforms if text != "unknown/unknown")
 
-    def _is_image(self, digest: Digest) -> bool:
-        """Whether a child counts for its index's date: BuildKit's attestations say platform unknown/unknown."""
-        manifest = self.manifests.get(digest)
-        if manifest is None or manifest.config is None:
-            return True
-        return self.facts.get(manifest.config.digest, ConfigFacts()).platform != "unknown/unknown"
+    def _configs(self, digest: Digest) -> list[Digest]:
+        """Return the config of an image, or of every image below an index (each once, whatever its loops)."""
+        configs: list[Digest] = []
+        seen = {digest}
+        waiting = [digest]
+        while waiting:
+            manifest = self.manifests.get(waiting.pop())
+            if manifest is None:
+                continue
+            if manifest.config is not None:
+                configs.append(manifest.config.digest)
+            fresh = [child.digest for child in manifest.children if child.digest not in seen]
+            seen.update(fresh)
+            waiting.extend(fresh)
+        return configs
 
 
 @dataclass(frozen=True, slots=True)

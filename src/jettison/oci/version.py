@@ -79,7 +79,7 @@ class Version:
         `1.2.3` would otherwise always be the older one.
         """
         first = self.release[0]
-        calendar = len(self.release) > 1 and _is_year(first) or first > 10**_LONGEST_BARE_NUMBER
+        calendar = (len(self.release) > 1 and _is_year(first)) or first > 10**_LONGEST_BARE_NUMBER
         return f"calendar {self.variant}".rstrip() if calendar else self.variant
 
     @property

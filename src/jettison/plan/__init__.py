@@ -1,0 +1,1 @@
+"""What a run will do: built from decisions, weighed, checked against the brakes, written and read. Pure."""

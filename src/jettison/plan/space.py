@@ -1,0 +1,80 @@
+"""Space: which bytes come back, computed from who shares what (promise 8)."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from jettison.oci.digest import Digest
+from jettison.oci.inventory import Inventory, Repository
+from jettison.oci.manifest import Manifest
+
+Owner = tuple[str, Digest]
+"""A manifest as one repository links it: the unit that can go by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Who needs which blob, over all repositories. A manifest's own bytes are a blob like any other.
+
+    Layers that live elsewhere (foreign) count nothing. Sizes are those that manifests tell.
+    """
+
+    sizes: Mapping[Digest, int]
+    owners: Mapping[Digest, int]
+    blobs: Mapping[Owner, Collection[Digest]]
+
+    @classmethod
+    def of(cls, inventory: Inventory) -> "Space":
+        """Weigh an inventory."""
+        sizes: dict[Digest, int] = {}
+        owners: Counter[Digest] = Counter()
+        blobs: dict[Owner, Collection[Digest]] = {}
+        for repository in inventory.repositories:
+            for digest, manifest in repository.manifests.items():
+                mine = blob_sizes(manifest)
+                sizes |= mine
+                owners.update(mine.keys())
+                blobs[repository.name, digest] = mine.keys()
+        return cls(sizes, owners, blobs)
+
+    @property
+    def total(self) -> int:
+        """All bytes that are known to be stored."""
+        return sum(self.sizes.values())
+
+    def freed_by(self, going: Iterable[Owner]) -> int:
+        """Return the bytes that come back when all of `going` go and nothing else does."""
+        lost: Counter[Digest] = Counter()
+        for owner in going:
+            lost.update(self.blobs.get(owner, ()))
+        return sum(self.sizes[blob] for blob, count in lost.items() if count == self.owners[blob])
+
+    def shared_by(self, going: Iterable[Owner]) -> int:
+        """Return the bytes that `going` refer to and that stay, since something else needs them."""
+        lost: Counter[Digest] = Counter()
+        for owner in going:
+            lost.update(self.blobs.get(owner, ()))
+        return sum(self.sizes[blob] for blob, count in lost.items() if count < self.owners[blob])
+
+
+def blob_sizes(manifest: Manifest) -> dict[Digest, int]:
+    """Return what a manifest keeps in the blob store, itself included, with sizes in bytes."""
+    sizes = {blob.digest: blob.size for blob in manifest.blobs if not blob.is_foreign}
+    sizes[manifest.digest] = manifest.size
+    return sizes
+
+
+def image_size(repository: Repository, digest: Digest) -> int:
+    """Return the bytes of an image with all that belongs to it: of an index, its platforms too. Shared blobs once."""
+    sizes: dict[Digest, int] = {}
+    waiting = [digest]
+    seen = {digest}
+    while waiting:
+        manifest = repository.manifests.get(waiting.pop())
+        if manifest is None:
+            continue
+        sizes |= blob_sizes(manifest)
+        fresh = [child.digest for child in manifest.children if child.digest not in seen]
+        seen.update(fresh)
+        waiting.extend(fresh)
+    return sum(sizes.values())
