@@ -11,6 +11,7 @@ import pytest
 from jettison.testing.programs import REGISTRY_VERSIONS, Missing, MissingPartError, RegistryVersion
 from jettison.testing.registry_server import RegistryServer
 from jettison.testing.tls import TlsFiles
+from jettison.testing.token_service import TokenService
 
 MakeRegistry = Callable[..., RegistryServer]
 
@@ -129,3 +130,10 @@ def registry_31(make_registry: MakeRegistry) -> RegistryServer:
 def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
     """Return certificates of an own authority for loopback servers and a client."""
     return TlsFiles.create(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def token_service(tmp_path: Path) -> Iterator[TokenService]:
+    """Return a running token service with one user who may do everything: `make_registry(auth=token_service)`."""
+    with TokenService(tmp_path / "token-service") as service:
+        yield service
