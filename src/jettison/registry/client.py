@@ -1,0 +1,384 @@
+"""RegistryClient: what can be asked of one registry over the OCI Distribution API."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import quote
+
+from jettison.errors import ContentError, NotFoundError, UnauthorizedError, UnsupportedError
+from jettison.oci.digest import Digest
+from jettison.oci.manifest import Descriptor
+from jettison.oci.media_types import MANIFEST_TYPES
+from jettison.registry.answers import Abilities, FetchedManifest
+from jettison.registry.credentials import Credentials
+from jettison.registry.documents import check_ping, digest_header, media_type_header, read_names, read_referrers
+from jettison.registry.paging import Pages
+from jettison.registry.refusals import error_codes, is_read_only, unsupported_reason
+from jettison.registry.settings import Limits, TlsSettings
+from jettison.registry.transport import Observe, Sleep, Transport
+from jettison.registry.url import RegistryUrl
+from jettison.registry.wire import Answer
+
+_ACCEPT: Final = ", ".join(MANIFEST_TYPES)
+_CATALOGUE: Final = "registry:catalog:*"
+# distribution's `catalog: maxentries` and `tags: maxtags` are 1000 unless configured; a larger n is refused there.
+_PAGE: Final = 1000
+_SMALL: Final = 1024 * 1024
+_NOTHING: Final = Digest("sha256:" + "0" * 64)
+_SAFE_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]*")
+_SAFE_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]*(?:/[A-Za-z0-9_][A-Za-z0-9._:-]*)*")
+
+
+class RegistryClient:
+    """One registry. An asynchronous context manager: connections live from entering to leaving.
+
+    Repositories, tags and digests are given as their plain text and must be legal. Every method can raise the errors
+    of `RegistryError`'s tree; those that a method means something by are named there. Many calls may run at once:
+    `limits.concurrency` of their requests are under way at a time.
+    """
+
+    def __init__(
+        self,
+        url: RegistryUrl | str,
+        *,
+        credentials: Credentials | None = None,
+        tls: TlsSettings | None = None,
+        limits: Limits | None = None,
+        observe: Observe | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """Describe the connection; nothing is sent yet. Without `credentials` the registry is asked anonymously.
+
+        `observe` is called once for every HTTP request that ended. Raises UsageError for a `url` that is none.
+        """
+        self.url = RegistryUrl.parse(url) if isinstance(url, str) else url
+        self._credentials = credentials
+        self._tls = tls or TlsSettings()
+        self._limits = limits or Limits()
+        self._observe = observe
+        self._sleep = sleep
+        self._opened: Transport | None = None
+        self._root = f"{self.url.prefix}/v2/"
+        self._page_sizes: dict[str, int] = {}
+        self._deletes_tags: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"RegistryClient({self.url})"
+
+    async def __aenter__(self) -> Self:
+        """Open the client. Raises ConfigurationError where a TLS file cannot be used."""
+        self._opened = Transport(
+            self.url, self._credentials, self._tls, self._limits, observe=self._observe, sleep=self._sleep
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.close()
+
+    @property
+    def _transport(self) -> Transport:
+        if self._opened is None:
+            raise RuntimeError("a RegistryClient is used inside `async with` only")
+        return self._opened
+
+    async def ping(self) -> None:
+        """Ask whether there is a registry, and whether it lets us in (distribution-spec, end-1: `GET /v2/`).
+
+        Raises UnauthorizedError, UnreachableError, UntrustedError, or ContentError("not a registry: ...").
+        """
+        what = "asking whether it is one"
+        # A wrong address should be told soon, so it is not tried as often as a request in the middle of a run.
+        retries = min(2, self._limits.retries)
+        answer = await self._transport.request(
+            "GET", self._root, scope="", what=f"registry {self.url}", limit=_SMALL, retries=retries
+        )
+        check_ping(self.url, answer)
+        if answer.status != 200:
+            raise self._transport.refusal(what, answer)
+
+    async def repositories(self) -> AsyncIterator[str]:
+        """Yield the name of every repository (`GET /v2/_catalog`; distribution, not in the OCI specification).
+
+        Raises UnauthorizedError or UnsupportedError where the registry does not offer its catalogue, naming the way
+        out; an error in the middle means that more repositories may exist than were yielded.
+        """
+        try:
+            async for names in self._listing("_catalog", _CATALOGUE, "its catalogue", "repositories"):
+                for name in names:
+                    yield name
+        except (UnauthorizedError, NotFoundError, UnsupportedError) as error:
+            kind = UnauthorizedError if isinstance(error, UnauthorizedError) else UnsupportedError
+            raise kind(
+                f"{error}. Repositories can be named one by one instead: --repository NAME",
+                status=error.status,
+                codes=error.codes,
+            ) from error
+
+    async def tags(self, repository: str) -> tuple[str, ...]:
+        """Return every tag of `repository`, in the registry's order (distribution-spec, end-8).
+
+        A repository without tags has none, whether the registry says `[]` or `null`. Raises NotFoundError where the
+        registry knows no such repository; never returns an incomplete list knowingly.
+        """
+        tags: list[str] = []
+        what = f"listing the tags of {repository}"
+        path = f"{_path(repository)}/tags/list"
+        async for names in self._listing(path, _pull(repository), what, "tags"):
+            tags += names
+        return tuple(tags)
+
+    async def resolve(self, repository: str, reference: str) -> Descriptor:
+        """Return what `reference`, a tag or digest, stands for now (HEAD; distribution-spec, end-3).
+
+        Asks with GET where the answer lacks digest, media type or size. Raises NotFoundError.
+        """
+        what = f"manifest {_name(repository, reference)}"
+        answer = await self._get_manifest("HEAD", repository, reference, what)
+        if answer.status in {404, 429} or answer.status >= 500:
+            raise self._transport.refusal(what, answer)
+        digest = digest_header(answer)
+        size = answer.headers.get("Content-Length", "")
+        media_type = media_type_header(answer)
+        if answer.status != 200 or digest is None or not media_type or not size.isdigit() or size == "0":
+            fetched = await self.manifest(repository, reference)
+            return Descriptor(fetched.media_type, fetched.digest, len(fetched.body))
+        if ":" in reference and digest != reference:
+            raise ContentError(f"registry {self.url}, {what}: it answers with another digest, {digest}")
+        return Descriptor(media_type, digest, int(size))
+
+    async def manifest(self, repository: str, reference: str) -> FetchedManifest:
+        """Return the manifest at `reference`, a tag or digest, with its digest computed from its bytes (end-3).
+
+        Raises NotFoundError; ContentError where the bytes do not have the digest that was asked for or that the answer
+        claims, and where they are more than `limits.manifest_bytes`.
+        """
+        what = f"manifest {_name(repository, reference)}"
+        answer = await self._get_manifest("GET", repository, reference, what)
+        if answer.status != 200:
+            raise self._transport.refusal(what, answer)
+        claimed = digest_header(answer)
+        wanted = Digest(reference) if ":" in reference else None
+        for digest, source in ((wanted, "the digest asked for"), (claimed, "its Docker-Content-Digest header")):
+            if digest is not None and not digest.matches(answer.body):
+                actual = Digest.of(answer.body, digest.algorithm)
+                raise ContentError(
+                    f"registry {self.url}, {what}: its content is damaged or not what was asked for: it has the digest "
+                    f"{actual}, but {source} is {digest}"
+                )
+        return FetchedManifest(wanted or claimed or Digest.of(answer.body), media_type_header(answer), answer.body)
+
+    async def blob(self, repository: str, digest: Digest | str, *, limit: int) -> bytes:
+        """Return the content of a blob of at most `limit` bytes, verified (end-2).
+
+        Raises NotFoundError; ContentError where it is larger, or its bytes do not have the digest.
+        """
+        what = f"blob {_name(repository, digest)}"
+        answer = await self._send("GET", repository, f"blobs/{_segment(digest)}", what, limit=limit)
+        if answer.status != 200:
+            raise self._transport.refusal(what, answer)
+        if not Digest(digest).matches(answer.body):
+            raise ContentError(f"registry {self.url}, {what}: its content is damaged: it has another digest")
+        return answer.body
+
+    async def blob_size(self, repository: str, digest: Digest | str) -> int | None:
+        """Return a blob's size in bytes, None where the repository has no such blob (HEAD, end-2)."""
+        what = f"blob {_name(repository, digest)}"
+        answer = await self._send("HEAD", repository, f"blobs/{_segment(digest)}", what, limit=0)
+        if answer.status == 404:
+            return None
+        size = answer.headers.get("Content-Length", "")
+        if answer.status != 200 or not size.isdigit():
+            raise self._transport.refusal(what, answer)
+        return int(size)
+
+    async def referrers(
+        self, repository: str, digest: Digest | str, *, artifact_type: str | None = None
+    ) -> tuple[Descriptor, ...] | None:
+        """Return the manifests whose `subject` is `digest`, None where the registry does not keep such lists (end-12).
+
+        `artifact_type` wants only those of that type; where the registry did not filter, it is done here. Raises
+        ContentError where the list is damaged.
+        """
+        what = f"the referrers of {_name(repository, digest)}"
+        pages = Pages(self.url, what)
+        target: str | None = f"{self._root}{_path(repository)}/referrers/{_segment(digest)}"
+        if artifact_type is not None:
+            target = f"{target}?artifactType={quote(artifact_type, safe='')}"
+        found: list[Descriptor] = []
+        while target is not None:
+            answer = await self._transport.request(
+                "GET", target, scope=_pull(repository), what=what, limit=self._limits.listing_bytes
+            )
+            if not found and answer.status in {404, 405} and "NAME_UNKNOWN" not in error_codes(answer.body):
+                return None
+            if answer.status != 200:
+                raise self._transport.refusal(f"reading {what}", answer)
+            listed = read_referrers(self.url, what, answer, artifact_type)
+            new = pages.add(each.digest for each in listed)
+            found += [each for each in listed if each.digest in new]
+            links = answer.headers.getall("Link", ())
+            target = pages.follow(target, links, entries=len(listed), new=len(new))
+        return tuple(found)
+
+    async def delete_manifest(self, repository: str, digest: Digest | str) -> bool:
+        """Delete a manifest with every tag on it (end-9). True: deleted; False: it was gone already.
+
+        Raises UnsupportedError where deletion is disabled or the registry read-only, UnauthorizedError where the
+        credentials allow reading only.
+        """
+        return await self._delete(repository, f"manifests/{_segment(Digest(digest))}", digest)
+
+    async def delete_tag(self, repository: str, tag: str) -> bool:
+        """Delete a tag and leave its manifest (end-9). True: deleted; False: it was gone already.
+
+        Raises UnsupportedError where the server deletes digests only, as distribution 2.8 does.
+        """
+        return await self._delete(repository, f"manifests/{_segment(tag)}", tag)
+
+    async def delete_blob(self, repository: str, digest: Digest | str) -> bool:
+        """Take a blob out of `repository`; its bytes stay (end-10). True: done; False: it was not there."""
+        return await self._delete(repository, f"blobs/{_segment(Digest(digest))}", digest)
+
+    async def deletes_tags(self, repository: str) -> bool | None:
+        """Tell whether the server deletes single tags, without any request that could: None where that stays unknown.
+
+        distribution 3.x refuses a negative page size and deletes tags; 2.8 ignores it and does not. Other servers are
+        not told apart by it: `preflight` asks them.
+        """
+        if self._deletes_tags is None:
+            what = f"listing the tags of {repository}"
+            target = f"{self._root}{_path(repository)}/tags/list?n=-1"
+            answer = await self._transport.request(
+                "GET", target, scope=_pull(repository), what=what, limit=self._limits.listing_bytes
+            )
+            self._deletes_tags = _tag_deletion_by(answer)
+        return self._deletes_tags
+
+    async def preflight(self, repository: str) -> Abilities:
+        """Find out what could be deleted in `repository`, by deleting what cannot exist.
+
+        A digest of all zeros, and a tag with 128 random bits. Raises UnauthorizedError where deletion is not allowed to
+        these credentials.
+        """
+        manifests = await self._try_delete(repository, _NOTHING)
+        if manifests.status == 405:
+            reason = f"registry {self.url} deletes nothing in {repository}: {unsupported_reason(manifests.headers)}"
+            return Abilities(
+                deletes_manifests=False,
+                deletes_tags=False,
+                read_only=is_read_only(manifests.headers),
+                manifests_reason=reason,
+                tags_reason=reason,
+            )
+        tags = await self._try_delete(repository, f"jettison-preflight-{secrets.token_hex(16)}")
+        if tags.status in {400, 405}:
+            reason = f"registry {self.url} deletes digests only, with all their tags, and no single tag"
+            return Abilities(deletes_manifests=True, deletes_tags=False, tags_reason=reason)
+        return Abilities(deletes_manifests=True, deletes_tags=True)
+
+    async def _try_delete(self, repository: str, reference: str) -> Answer:
+        what = f"finding out whether {repository} allows deletion"
+        answer = await self._send("DELETE", repository, f"manifests/{reference}", what, limit=_SMALL)
+        # 404 is the proper answer; some servers accept the deletion of what is not there.
+        if answer.status not in {200, 202, 204, 400, 404, 405}:
+            raise self._transport.refusal(what, answer)
+        return answer
+
+    async def _delete(self, repository: str, path: str, reference: str) -> bool:
+        what = f"deleting {_name(repository, reference)}"
+        answer = await self._send("DELETE", repository, path, what, limit=_SMALL)
+        if answer.status in {200, 202, 204}:
+            return True
+        if answer.status == 404:
+            # Where an earlier attempt broke off, it was that one which deleted.
+            return answer.repeated
+        codes = error_codes(answer.body)
+        if answer.status == 400 and path.startswith("manifests/") and ":" not in reference:
+            raise UnsupportedError(
+                f"registry {self.url}, {what}: it deletes digests only, no single tag (HTTP 400)",
+                status=400,
+                codes=codes,
+            )
+        raise self._transport.refusal(what, answer)
+
+    async def _get_manifest(self, method: str, repository: str, reference: str, what: str) -> Answer:
+        return await self._transport.request(
+            method,
+            f"{self._root}{_path(repository)}/manifests/{_segment(reference)}",
+            scope=_pull(repository),
+            what=what,
+            limit=self._limits.manifest_bytes,
+            accept=_ACCEPT,
+        )
+
+    async def _send(self, method: str, repository: str, path: str, what: str, *, limit: int) -> Answer:
+        scope = f"repository:{repository}:pull,delete" if method == "DELETE" else _pull(repository)
+        target = f"{self._root}{_path(repository)}/{path}"
+        return await self._transport.request(method, target, scope=scope, what=what, limit=limit)
+
+    async def _listing(self, path: str, scope: str, what: str, key: str) -> AsyncIterator[list[str]]:
+        """Yield the new names of each page of a listing."""
+        pages = Pages(self.url, what)
+        size = self._page_sizes.get(key, _PAGE)
+        first = True
+        target: str | None = f"{self._root}{path}?n={size}" if size else f"{self._root}{path}"
+        while target is not None:
+            answer = await self._transport.request(
+                "GET", target, scope=scope, what=what, limit=self._limits.listing_bytes
+            )
+            if answer.status == 400 and size and first:
+                # A smaller maximum is configured: the server's own page size is always allowed.
+                size = self._page_sizes[key] = 0
+                target = f"{self._root}{path}"
+                continue
+            if answer.status != 200:
+                raise self._transport.refusal(what, answer)
+            names = read_names(self.url, what, answer, key)
+            first = False
+            new = pages.add(names)
+            yield new
+            here = target
+            target = pages.follow(here, answer.headers.getall("Link", ()), entries=len(names), new=len(new))
+            if target is None and size and len(names) == size and new:
+                # A full page and no link: the end by chance, or a server that pages without links. One more request
+                # tells; a server that ignores `last` repeats itself, and then nothing is new.
+                target = f"{self._root}{path}?n={size}&last={quote(names[-1], safe='')}"
+
+
+def _tag_deletion_by(answer: Answer) -> bool | None:
+    """Return what the answer to `tags/list?n=-1` says about tag deletion (tried on 2.8.2 and 3.1.1)."""
+    if answer.status == 400 and "PAGINATION_NUMBER_INVALID" in error_codes(answer.body):
+        return True
+    is_distribution = answer.headers.get("Docker-Distribution-Api-Version") == "registry/2.0"
+    # 3.x dropped the charset; other servers that send the version header mostly never had it.
+    if answer.status == 200 and is_distribution and answer.headers.get("Content-Type", "").endswith("; charset=utf-8"):
+        return False
+    return None
+
+
+def _pull(repository: str) -> str:
+    return f"repository:{repository}:pull"
+
+
+def _name(repository: str, reference: str) -> str:
+    return f"{repository}{'@' if ':' in reference else ':'}{reference}"
+
+
+def _path(repository: str) -> str:
+    """Return a repository's name as it stands in a path; its grammar has nothing to encode."""
+    if not _SAFE_PATH.fullmatch(repository):
+        raise ContentError(f"{repository[:200]!r} is no repository name that could stand in a request")
+    return repository
+
+
+def _segment(reference: str) -> str:
+    if not _SAFE_SEGMENT.fullmatch(reference):
+        raise ContentError(f"{reference[:200]!r} is no tag or digest that could stand in a request")
+    return reference

@@ -1,0 +1,189 @@
+"""Wire: one HTTP request and its answer, on aiohttp. Foreign errors become ours here; who may try again decides above.
+
+What is sent is spelled out: no cookies, no automatic headers, no redirects, no decompression, no `.netrc`.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import aiohttp
+from aiohttp.client_exceptions import ClientConnectorDNSError
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from jettison.errors import ContentError, RegistryError, UnreachableError, UntrustedError
+from jettison.registry.settings import Limits, TlsSettings
+from jettison.registry.tls import outside_context, registry_context
+from jettison.registry.url import RegistryUrl, origin_of
+
+_CHUNK: Final = 64 * 1024
+_SENT_BY_AIOHTTP: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+
+
+class Answer(NamedTuple):
+    """An answer: status, headers, body (empty for HEAD).
+
+    `attempt` says which one it came on, from 1; `repeated` that the server may have carried out an earlier one.
+    """
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+    attempt: int = 1
+    repeated: bool = False
+
+
+class BrokenError(Exception):
+    """No answer, for a reason that another attempt may not meet; its text is a sentence's middle."""
+
+
+class Wire:
+    """The connections to one registry and to the hosts that it names. Made and closed inside a running event loop."""
+
+    def __init__(self, url: RegistryUrl, tls: TlsSettings, limits: Limits) -> None:
+        self._url = url
+        self._origin = url.origin
+        # Plain HTTP to the registry does not rule out TLS to a token service or a store that it names.
+        self._outside_tls = outside_context(tls)
+        self._own_tls = self._outside_tls if url.is_plain else registry_context(tls)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=limits.concurrency, ssl=self._own_tls, ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=limits.connect_timeout, sock_read=limits.read_timeout
+            ),
+            skip_auto_headers=_SENT_BY_AIOHTTP,
+            auto_decompress=False,
+        )
+        self._total = limits.total_timeout
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], *, limit: int, what: str, form: str | None = None
+    ) -> Answer:
+        """Send one request and read its answer whole, at most `limit` bytes. `what` names the thing in messages.
+
+        `url` is sent as it stands. Raises BrokenError where another attempt may help, UntrustedError for certificates,
+        ContentError for an answer above the limit, which is not read further.
+        """
+        own = url.startswith(self._origin) and origin_of(url) == self._origin
+        try:
+            async with asyncio.timeout(self._total):
+                response = await self._session.request(
+                    method,
+                    URL(url, encoded=True),
+                    headers=headers,
+                    data=form,
+                    allow_redirects=False,
+                    ssl=self._own_tls if own else self._outside_tls,
+                    # aiohttp itself sends a request again on a connection that the server had closed. For DELETE the
+                    # caller must know that there was a first one, to read a 404 rightly.
+                    middlewares=(_send_once,) if method == "DELETE" else None,
+                )
+                try:
+                    if method == "HEAD":
+                        body = b""
+                    elif (response.content_length or limit + 1) <= limit:
+                        body = await response.read()
+                    else:
+                        body = await _read_at_most(response, limit, what)
+                except BaseException:
+                    # Not released: the rest of the body would come first on the next request.
+                    response.close()
+                    raise
+                response.release()
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise _translated(error, url) from error
+        return Answer(response.status, response.headers, body)
+
+
+class _SentOnceError(aiohttp.ClientError):
+    """A connection error, in a form that aiohttp does not answer with another attempt."""
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _SentOnceError(str(error)) from error
+
+
+async def _read_at_most(response: aiohttp.ClientResponse, limit: int, what: str) -> bytes:
+    announced = response.content_length
+    if announced is not None and announced > limit:
+        raise too_large(what, limit, announced)
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_chunked(_CHUNK):
+        size += len(part)
+        if size > limit:
+            raise too_large(what, limit, None)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def too_large(what: str, limit: int, size: int | None) -> ContentError:
+    """Return the error for an answer of `size` bytes (None: not announced) above `limit`."""
+    said = f"{size:,} bytes" if size is not None else "endless or larger"
+    return ContentError(f"{what} is refused: {said}, and at most {limit:,} bytes are read")
+
+
+def _translated(error: Exception, url: str) -> Exception:
+    """Return what one of aiohttp's errors means: BrokenError, or a RegistryError that ends the request."""
+    origin = origin_of(url) or "the registry"
+    cause: BaseException = error
+    while isinstance(cause, _SentOnceError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    if (tls := _tls_error(cause)) is not None:
+        return _tls_translated(tls, origin)
+    if isinstance(cause, TimeoutError):
+        return BrokenError(f"{origin} gave no answer in time")
+    if isinstance(cause, ClientConnectorDNSError):
+        message = f"the name of {origin} cannot be resolved ({_why(cause)})"
+        return BrokenError(message) if cause.os_error.errno == socket.EAI_AGAIN else UnreachableError(message)
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return BrokenError(f"{origin} takes no connection ({_why(cause)})")
+    if isinstance(cause, aiohttp.ClientResponseError | ValueError):
+        return ContentError(f"{origin} speaks no HTTP that can be understood; is it the address of a registry?")
+    return BrokenError(f"the connection to {origin} broke before the answer was whole")
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    for each in (error, getattr(error, "certificate_error", None), getattr(error, "os_error", None), error.__cause__):
+        if isinstance(each, ssl.SSLError):
+            return each
+    return None
+
+
+def _tls_translated(error: ssl.SSLError, origin: str) -> RegistryError | BrokenError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return UntrustedError(
+            f"the certificate of {origin} is not trusted: {error.verify_message}. Where it comes from an authority of "
+            "your own, name that authority's certificate with --ca-file or `tls: {ca_file: ...}`"
+        )
+    reason = (error.reason or "").upper()
+    if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason:
+        return UntrustedError(
+            f"{origin} does not accept the client's certificate, or wants one and got none ({reason.lower()}): name it "
+            "with `tls: {client_certificate: ..., client_key: ...}`"
+        )
+    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNEXPECTED_MESSAGE"}:
+        plain = "http" + origin.removeprefix("https")
+        return UnreachableError(
+            f"{origin} does not speak TLS. If it is meant to be plain HTTP, say so in the registry's URL: {plain}"
+        )
+    if "EOF" in reason or not reason:
+        return BrokenError(f"the TLS connection to {origin} broke")
+    return UnreachableError(f"no TLS connection to {origin} comes about: {reason.lower().replace('_', ' ')}")
+
+
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    return error.os_error.strerror or type(error.os_error).__name__
