@@ -9,6 +9,7 @@
     |-- PreflightError              1   the registry would refuse what the plan asks for
     |-- HistoryError                1   the history database cannot be used
     |-- ControlError                1   the running registry (docker, systemd, command) could not be asked or changed
+    |-- ScheduleError               1   cron or systemd could not be asked or changed
     |-- StorageError                1   the registry's storage could not be read or changed
     `-- RegistryError               1   an answer of the registry, or none
         |-- UnreachableError        1   no connection, no answer in time            (trying again can help)
@@ -70,6 +71,10 @@ class HistoryError(JettisonError):
 
 class ControlError(JettisonError):
     """The running registry could not be reached, read or changed through docker, systemd or given commands."""
+
+
+class ScheduleError(JettisonError):
+    """The schedule of cron or systemd could not be read or changed."""
 
 
 class StorageError(JettisonError):
