@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import pytest
 
+from jettison.testing.docker_engine import DockerEngine
 from jettison.testing.programs import REGISTRY_VERSIONS, Missing, MissingPartError, RegistryVersion
 from jettison.testing.registry_server import RegistryServer
 from jettison.testing.tls import TlsFiles
@@ -137,3 +138,14 @@ def token_service(tmp_path: Path) -> Iterator[TokenService]:
     """Return a running token service with one user who may do everything: `make_registry(auth=token_service)`."""
     with TokenService(tmp_path / "token-service") as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[DockerEngine]:
+    """Return a docker engine of the tests' own; all tests that use it run one after the other in one process."""
+    try:
+        engine = DockerEngine()
+    except MissingPartError as error:
+        _skip_or_fail(error.missing)
+    with engine:
+        yield engine
