@@ -27,8 +27,8 @@ class Limits:
     `concurrency`            requests under way at once
     `requests_per_second`    None: as fast as the registry answers
     `connect_timeout`        for a connection with its TLS handshake
-    `read_timeout`           between two arrivals of data
-    `total_timeout`          for one whole answer, so that a trickle ends too
+    `read_timeout`           for a small answer, and between two arrivals of data of a large one
+    `total_timeout`          for one whole large answer, so that a trickle ends too
     `retries`                further attempts for what may be repeated, after connection errors, 429 and 5xx
     `backoff`, `longest_backoff`   attempt n waits a random time up to backoff * 2**n, at most longest_backoff
     `longest_retry_after`    a `Retry-After` above this is cut to it

@@ -121,7 +121,10 @@ class Transport:
             if wait > 0:
                 await self._sleep(wait)
             try:
-                answer = await self._once(method, url, headers, attempt, limit=limit, what=what, form=form)
+                if self._observe is None:
+                    answer = await self._wire.send(method, url, headers, limit=limit, what=what, form=form)
+                else:
+                    answer = await self._observed(method, url, headers, attempt, limit=limit, what=what, form=form)
             except BrokenError as error:
                 if attempt >= last:
                     tries = "" if attempt == 1 else f", after {attempt} attempts"
@@ -145,7 +148,7 @@ class Transport:
             self._pacer.pause(time.monotonic(), pause)
         return pause
 
-    async def _once(
+    async def _observed(
         self,
         method: str,
         url: str,
@@ -156,14 +159,13 @@ class Transport:
         what: str,
         form: str | None,
     ) -> Answer:
-        if self._observe is None:
-            return await self._wire.send(method, url, headers, limit=limit, what=what, form=form)
+        observe = self._observe or (lambda _: None)
         started = time.perf_counter()
         answer = None
         try:
             answer = await self._wire.send(method, url, headers, limit=limit, what=what, form=form)
         finally:
-            self._observe(
+            observe(
                 RequestReport(
                     method,
                     self._shown(url),

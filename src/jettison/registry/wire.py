@@ -46,19 +46,22 @@ class Wire:
     def __init__(self, url: RegistryUrl, tls: TlsSettings, limits: Limits) -> None:
         self._url = url
         self._origin = url.origin
+        self._root = f"{url.origin}/"
         # Plain HTTP to the registry does not rule out TLS to a token service or a store that it names.
         self._outside_tls = outside_context(tls)
         self._own_tls = self._outside_tls if url.is_plain else registry_context(tls)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=limits.concurrency, ssl=self._own_tls, ttl_dns_cache=60),
+            # Limited by the semaphore, so that waiting for one's turn is not waiting for the server.
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._own_tls, ttl_dns_cache=60),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=limits.connect_timeout, sock_read=limits.read_timeout
-            ),
+            # One deadline below, in place of aiohttp's timers: those are set anew with every packet.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_timeout),
             skip_auto_headers=_SENT_BY_AIOHTTP,
             auto_decompress=False,
         )
-        self._total = limits.total_timeout
+        self._turns = asyncio.Semaphore(limits.concurrency)
+        self._limits = limits
+        self._first_wait = limits.connect_timeout + limits.read_timeout
 
     async def close(self) -> None:
         """Close all connections."""
@@ -72,9 +75,9 @@ class Wire:
         `url` is sent as it stands. Raises BrokenError where another attempt may help, UntrustedError for certificates,
         ContentError for an answer above the limit, which is not read further.
         """
-        own = url.startswith(self._origin) and origin_of(url) == self._origin
+        own = url.startswith(self._root) or origin_of(url) == self._origin
         try:
-            async with asyncio.timeout(self._total):
+            async with self._turns, asyncio.timeout(self._first_wait) as deadline:
                 response = await self._session.request(
                     method,
                     URL(url, encoded=True),
@@ -89,10 +92,10 @@ class Wire:
                 try:
                     if method == "HEAD":
                         body = b""
-                    elif (response.content_length or limit + 1) <= limit:
+                    elif (response.content_length or _CHUNK + 1) <= min(limit, _CHUNK):
                         body = await response.read()
                     else:
-                        body = await _read_at_most(response, limit, what)
+                        body = await self._read_at_most(response, limit, what, deadline)
                 except BaseException:
                     # Not released: the rest of the body would come first on the next request.
                     response.close()
@@ -101,6 +104,25 @@ class Wire:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _translated(error, url) from error
         return Answer(response.status, response.headers, body)
+
+    async def _read_at_most(
+        self, response: aiohttp.ClientResponse, limit: int, what: str, deadline: asyncio.Timeout
+    ) -> bytes:
+        """Read a body that is large or does not say how large it is; `deadline` moves on while data arrives."""
+        announced = response.content_length
+        if announced is not None and announced > limit:
+            raise too_large(what, limit, announced)
+        clock = asyncio.get_running_loop().time
+        last = clock() + self._limits.total_timeout
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.content.iter_chunked(_CHUNK):
+            size += len(part)
+            if size > limit:
+                raise too_large(what, limit, None)
+            parts.append(part)
+            deadline.reschedule(min(last, clock() + self._limits.read_timeout))
+        return b"".join(parts)
 
 
 class _SentOnceError(aiohttp.ClientError):
@@ -114,20 +136,6 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise _SentOnceError(str(error)) from error
-
-
-async def _read_at_most(response: aiohttp.ClientResponse, limit: int, what: str) -> bytes:
-    announced = response.content_length
-    if announced is not None and announced > limit:
-        raise too_large(what, limit, announced)
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.content.iter_chunked(_CHUNK):
-        size += len(part)
-        if size > limit:
-            raise too_large(what, limit, None)
-        parts.append(part)
-    return b"".join(parts)
 
 
 def too_large(what: str, limit: int, size: int | None) -> ContentError:
