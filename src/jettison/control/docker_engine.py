@@ -1,0 +1,337 @@
+"""A registry in a container of a docker engine, reached through the Docker SDK.
+
+How it is held. SIGSTOP, sent by the engine, freezes the server's threads where they are; `docker exec` works on, as
+the container is not "paused". So the server's own collector runs inside, in the same mounts and environment, while no
+request moves. Afterwards the container is restarted without grace. The worst interleaving that this forbids: a
+manifest's PUT has found all its blobs present and is about to write the manifest, the collector sweeps these blobs, the
+PUT goes on: an image was accepted that nobody can pull. Here the PUT never goes on; its client sees a broken connection
+and pushes again to a server whose caches are empty (`tests/control/test_collect_docker.py` plays it).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from jettison.control import docker_errors, docker_files, host_file, server_process
+from jettison.control.collector_output import CollectorOutput, OutputReader
+from jettison.control.docker_errors import translated
+from jettison.control.docker_files import ContainerFile
+from jettison.control.environment import registry_variables
+from jettison.control.guarded import Guard
+from jettison.control.probe import Probe
+from jettison.control.running import CONFIG_PLACES, ConfigFile, Mount, Permanence
+from jettison.control.yaml_text import looks_secret
+from jettison.errors import ControlError
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+# One row a thread where the engine's `ps` can: a process is frozen when all its threads are.
+_PS: Final = ("-eLo pid,stat,args", "-eo pid,stat,args", "-o pid,stat,args")
+_FROZEN_PROBE_SECONDS: Final = 1.0
+_FREEZE_SECONDS: Final = 5.0
+# A collection may say nothing for hours while it marks.
+_COLLECT_SECONDS: Final = 7 * 24 * 3600
+
+
+class ContainerRegistry:
+    """The registry in one container. `url` is where clients reach it; without one, nothing waits for its answer."""
+
+    can_hold = True
+
+    def __init__(self, container: "Container", *, url: str | None, base_url: str | None = None) -> None:
+        self._container = container
+        self._base_url = base_url
+        self.url = url
+        self._probe = Probe(url) if url else None
+
+    @property
+    def name(self) -> str:
+        """The container's name."""
+        return str(self._container.name)
+
+    def describe(self) -> str:
+        """Name the container and its image."""
+        return f"container {self.name} (image {self._attributes()['Config'].get('Image', '?')})"
+
+    def version(self) -> str | None:
+        """Ask the server's own program inside; None when the container does not run."""
+        if not self.is_running():
+            return None
+        status, output = docker_files.run(self._container, [self._program(), "--version"])
+        return server_process.version_in(output) if status == 0 else None
+
+    def started_at(self) -> datetime | None:
+        """Return the container's start."""
+        state = self._attributes()["State"]
+        if not state.get("Running"):
+            return None
+        # Nanoseconds are more than fromisoformat reads.
+        return datetime.fromisoformat(str(state["StartedAt"])[:19] + "+00:00")
+
+    def is_running(self) -> bool:
+        """Whether the container runs."""
+        return bool(self._attributes()["State"].get("Running"))
+
+    def is_frozen(self) -> bool:
+        """Whether its server process is stopped by a signal."""
+        return self.is_running() and any(stat.startswith("T") for _, stat, _ in self._servers())
+
+    def runs_a_server(self) -> bool:
+        """Whether one of its processes is a registry's server."""
+        return self.is_running() and bool(self._servers())
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """Its mounts, as the engine lists them."""
+        return tuple(_mount(each) for each in self._attributes().get("Mounts", ()))
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the REGISTRY_* variables that the container was made with."""
+        variables = dict(each.partition("=")[::2] for each in self._attributes()["Config"].get("Env") or ())
+        return registry_variables(variables)
+
+    def read_config(self) -> ConfigFile:
+        """Read the file that the container's command names, else the one where the images have it."""
+        file = self._config()
+        return ConfigFile(file.path, host_file.decoded(file.content, file.path), file.modified)
+
+    def permanence(self, variable: str, value: str) -> Permanence:
+        """Return the `docker run` and compose lines for this container."""
+        attributes = self._attributes()
+        labels = attributes["Config"].get("Labels") or {}
+        image = attributes["Config"].get("Image", "registry")
+        service = labels.get("com.docker.compose.service") or self.name
+        return Permanence(
+            run_line=f"docker run -d --name {self.name} -e {variable}={value} ... {image}",
+            compose_lines=("services:", f"  {service}:", "    environment:", f'      {variable}: "{value}"'),
+        )
+
+    def write_config(self, text: str) -> str:
+        """Replace the file, a dated copy beside it.
+
+        A file of this machine that is mounted into the container is changed here, which works for read-only mounts too.
+        A file that is itself a mount cannot be replaced by another, only written in place; where it is not on this
+        machine, by `cp` in the container. What was written is read back and compared.
+        """
+        old = self._config()
+        own_mount = next((mount for mount in self.mounts if mount.destination == old.path), None)
+        here = next((path for mount in self.mounts if (path := _path_here(mount, old)) is not None), None)
+        if here is not None:
+            copy = host_file.write_in_place(here, text) if own_mount is not None else host_file.replace(here, text)
+        else:
+            copy = host_file.backup_name(old.path)
+            self._refuse_read_only(old.path)
+            docker_files.put_file(
+                self._container, ContainerFile(copy, old.content, old.modified, old.mode, old.uid, old.gid)
+            )
+            self._put(old, text, in_place=own_mount is not None)
+        written = docker_files.read_file(self._container, old.path)
+        if written is None or written.content != text.encode():
+            raise ControlError(
+                f"{old.path} in container {self.name} is not what was written; its old content is in {copy}"
+            )
+        return copy
+
+    def restart(self) -> float:
+        """Restart the container; its processes get the engine's usual time to end."""
+        began = monotonic()
+        with translated(f"restarting container {self.name}"):
+            self._container.restart()
+        self._wait()
+        return monotonic() - began
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Freeze the server while the context lasts; see the module's text."""
+        if not self.is_running():
+            raise ControlError(f"container {self.name} does not run; start it with: docker start {self.name}")
+        with Guard({"container": str(self._container.id), "base_url": self._base_url}) as guard:
+            try:
+                self._freeze()
+            except BaseException:
+                self._thaw()
+                guard.dismiss()
+                raise
+            try:
+                yield
+            finally:
+                with translated(f"restarting container {self.name}"):
+                    self._container.restart(timeout=0)
+                guard.dismiss()
+                self._wait()
+
+    def garbage_collect(self, *, delete_untagged: bool) -> CollectorOutput:
+        """Run `registry garbage-collect` inside the container, where mounts and environment are the server's."""
+        flags = ["--delete-untagged"] if delete_untagged else []
+        command = [self._program(), "garbage-collect", *flags, self._config().path]
+        reader = OutputReader(value for name, value in self.environment().items() if value and looks_secret(name))
+        api = docker_errors.client(self._base_url, timeout_seconds=_COLLECT_SECONDS).api
+        with translated(f"running garbage-collect in container {self.name}"):
+            run = api.exec_create(str(self._container.id), command)["Id"]
+            for chunk in api.exec_start(run, stream=True):
+                reader.feed(chunk.decode(errors="replace"))
+            status = api.exec_inspect(run)["ExitCode"]
+            api.close()
+        return reader.finish(-1 if status is None else int(status))
+
+    def _attributes(self) -> dict[str, Any]:
+        with translated(f"inspecting container {self._container.name}"):
+            self._container.reload()
+        return dict(self._container.attrs)
+
+    def _processes(self) -> list[tuple[int, str, list[str]]]:
+        """Return pid, state and words of every process, or of every thread."""
+        for form in _PS:
+            try:
+                with translated(f"listing the processes of container {self.name}"):
+                    table = self._container.top(ps_args=form)
+            except ControlError:
+                if form == _PS[-1]:
+                    raise
+                continue
+            rows = table.get("Processes") or []
+            return [(int(row[0]), str(row[1]), str(row[2]).split()) for row in rows]
+        return []
+
+    def _servers(self) -> list[tuple[int, str, list[str]]]:
+        return [row for row in self._processes() if server_process.is_server(row[2])]
+
+    def _program(self) -> str:
+        servers = self._servers() if self.is_running() else []
+        return servers[0][2][0] if servers else "registry"
+
+    def _config(self) -> ContainerFile:
+        attributes = self._attributes()
+        folder = attributes["Config"].get("WorkingDir") or "/"
+        environment = self.environment()
+        command = [attributes.get("Path") or "", *(attributes.get("Args") or ())]
+        named = server_process.config_path(command, environment, folder)
+        if named is None and self.is_running():
+            servers = self._servers()
+            named = server_process.config_path(servers[0][2], environment, folder) if servers else None
+        for place in [named] if named else CONFIG_PLACES:
+            file = docker_files.read_file(self._container, place)
+            if file is not None:
+                return file
+        wanted = named or " or ".join(CONFIG_PLACES)
+        raise ControlError(
+            f"container {self.name} has no registry configuration at {wanted}; is it the registry's container?"
+        )
+
+    def _refuse_read_only(self, path: str) -> None:
+        over = [mount for mount in self.mounts if mount.holds(path)]
+        deepest = max(over, key=lambda mount: len(mount.destination), default=None)
+        if deepest is not None and not deepest.writable:
+            raise ControlError(
+                f"{path} is mounted read-only into container {self.name}; "
+                f"change it on the engine's machine, in {deepest.source}"
+            )
+
+    def _put(self, old: ContainerFile, text: str, *, in_place: bool) -> None:
+        path = PurePosixPath(old.path)
+        temporary = str(path.with_name(f".{path.name}.new"))
+        new = ContainerFile(temporary, text.encode(), old.modified, old.mode, old.uid, old.gid)
+        running = self.is_running()
+        if in_place and not running:
+            raise ControlError(
+                f"{path} is a mount of container {self.name}, which does not run; start it, or edit the file"
+            )
+        if running:
+            docker_files.put_file(self._container, new)
+            command = ["cp", temporary, old.path] if in_place else ["mv", "-f", temporary, old.path]
+            status, output = docker_files.run(self._container, command)
+            if in_place:
+                docker_files.run(self._container, ["rm", "-f", temporary])
+            if status == 0:
+                return
+            if in_place:
+                raise ControlError(f"{path} in container {self.name} could not be written: {output.strip()}")
+        # No `mv` inside, or nothing runs: the engine writes the file, in two steps.
+        docker_files.put_file(
+            self._container, ContainerFile(old.path, new.content, new.modified, new.mode, new.uid, new.gid)
+        )
+
+    def _freeze(self) -> None:
+        """Stop the server's process and prove it; raise ControlError where that cannot be shown."""
+        servers = self._servers()
+        if not servers:
+            names = sorted({PurePosixPath(words[0]).name for _, _, words in self._processes() if words})
+            raise ControlError(
+                f"container {self.name} runs no registry server that can be recognized (it runs {', '.join(names)}); "
+                "name the registry's own container"
+            )
+        with translated(f"stopping the server in container {self.name}"):
+            self._container.kill(signal="STOP")
+        if not self._all_frozen():
+            # The first process is an init (`docker run --init`) or a shell; the server is one of its children.
+            self._signal_inside("STOP")
+            if not self._all_frozen():
+                raise ControlError(
+                    f"the server in container {self.name} could not be stopped, so nothing was collected"
+                )
+        if self._probe is not None and self._probe.serves(timeout_seconds=_FROZEN_PROBE_SECONDS):
+            raise ControlError(
+                f"{self._probe.url} still answers while the server in container {self.name} is stopped: another server "
+                "answers there, and pushes to it would be damaged; name the right container, or run one server only"
+            )
+
+    def _all_frozen(self) -> bool:
+        """Whether all threads of all servers stop; a thread inside a system call stops when the call ends."""
+        deadline = monotonic() + _FREEZE_SECONDS
+        tries = 0
+        while tries < 2 or (self._some_frozen() and monotonic() < deadline):
+            tries += 1
+            servers = self._servers()
+            if servers and all(stat.startswith("T") for _, stat, _ in servers):
+                return True
+        return False
+
+    def _some_frozen(self) -> bool:
+        return any(stat.startswith("T") for _, stat, _ in self._servers())
+
+    def _signal_inside(self, name: str) -> None:
+        program = PurePosixPath(self._program()).name
+        status, output = docker_files.run(self._container, ["pidof", program])
+        if status == 0 and output.split():
+            docker_files.run(self._container, ["kill", f"-{name}", *output.split()])
+
+    def _thaw(self) -> None:
+        """Let a server run on in which nothing was changed; restart the container where that fails."""
+        with translated(f"bringing back the server in container {self.name}"):
+            self._container.kill(signal="CONT")
+        if self.is_frozen():
+            self._signal_inside("CONT")
+        if self.is_frozen():
+            with translated(f"restarting container {self.name}"):
+                self._container.restart(timeout=0)
+
+    def _wait(self) -> None:
+        if self._probe is not None:
+            self._probe.wait_until_serving(hint=f"look at: docker logs {self.name}")
+
+
+def _mount(raw: Mapping[str, Any]) -> Mount:
+    kind = str(raw.get("Type", ""))
+    name = str(raw.get("Name", ""))
+    return Mount(
+        kind="bind" if kind == "bind" else "volume" if kind == "volume" else "tmpfs" if kind == "tmpfs" else "other",
+        source=str(raw.get("Source", "")),
+        destination=str(raw.get("Destination", "")),
+        writable=bool(raw.get("RW", True)),
+        anonymous=len(name) == 64 and all(digit in "0123456789abcdef" for digit in name),
+    )
+
+
+def _path_here(mount: Mount, file: ContainerFile) -> str | None:
+    """Return the path on this machine of a bind-mounted file, None unless that path holds the same content."""
+    if mount.kind != "bind" or not mount.holds(file.path):
+        return None
+    source = Path(mount.source) / PurePosixPath(file.path).relative_to(mount.destination)
+    try:
+        return str(source) if source.is_file() and source.read_bytes() == file.content else None
+    except OSError:
+        return None
