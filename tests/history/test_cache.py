@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, update
 
-from jettison.history.model import ConfigFacts, StoredManifest
+from jettison.history.model import StoredManifest
 from jettison.history.schema import manifests
 from jettison.history.store import History
+from jettison.oci.config import ConfigFacts
 from jettison.oci.digest import Digest
 
 TYPE = "application/vnd.oci.image.manifest.v1+json"

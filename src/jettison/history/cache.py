@@ -9,8 +9,9 @@ from typing import Any, Final
 from sqlalchemy import Table, bindparam, select
 
 from jettison.history.database import Database
-from jettison.history.model import ConfigFacts, StoredManifest
+from jettison.history.model import StoredManifest
 from jettison.history.schema import configs, manifests
+from jettison.oci.config import ConfigFacts
 from jettison.oci.digest import Digest
 
 # Parameters of one statement; SQLite takes 32,766 and PostgreSQL 65,535, and more than this makes it no faster.
@@ -24,6 +25,11 @@ class ManifestCache:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def is_empty(self) -> bool:
+        """Whether no manifest is kept here at all. Raises HistoryError where the database cannot be read."""
+        with self._database.reading() as connection:
+            return connection is None or connection.execute(select(manifests.c.digest).limit(1)).first() is None
 
     def known(self, digests: Iterable[Digest]) -> dict[Digest, StoredManifest]:
         """Return those of `digests` that are kept here.

@@ -86,13 +86,3 @@ class StoredManifest(NamedTuple):
 
     media_type: str
     body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigFacts:
-    """What an image's config says of it (image-spec, config.md): when it was built, and for which platform."""
-
-    created: datetime | None
-    """None where the config gives no date that can be read."""
-    platform: str | None
-    """`os/architecture[/variant]`."""

@@ -1,0 +1,48 @@
+"""Make a plan: read the registry, decide by the policy, build. Nothing here writes to the registry."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from jettison.app.registries import AnyRegistry
+from jettison.oci.inventory import Inventory
+from jettison.plan.build import build_plan
+from jettison.plan.codec import seal
+from jettison.plan.model import Plan, Server
+from jettison.policy.evaluate import decide
+from jettison.policy.model import Policy
+
+
+async def make_plan(
+    registry: AnyRegistry,
+    policy: Policy,
+    *,
+    policy_name: str,
+    now: datetime,
+    wanted: Callable[[str], bool] = lambda name: True,
+    with_kept: bool = False,
+) -> Plan:
+    """Read `registry` and return the sealed plan by which `policy` would clean it.
+
+    `wanted` limits the repositories that are read.
+    """
+    inventory = await registry.read(wanted, now)
+    server = await registry.server(inventory)
+    return plan_for(inventory, policy, policy_name=policy_name, server=server, now=now, with_kept=with_kept)
+
+
+def plan_for(
+    inventory: Inventory, policy: Policy, *, policy_name: str, server: Server, now: datetime, with_kept: bool = False
+) -> Plan:
+    """Return the sealed plan for an inventory; the same values always give the same plan."""
+    decisions = decide(inventory, policy, now)
+    return seal(
+        build_plan(
+            inventory,
+            decisions,
+            policy=policy_name,
+            limits=policy.limits,
+            server=server,
+            now=now,
+            with_kept=with_kept,
+        )
+    )

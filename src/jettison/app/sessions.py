@@ -1,0 +1,107 @@
+"""Sessions: a registry opened over its API, with what earlier runs learnt about it."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from jettison.app.access import Access
+from jettison.app.registries import ApiRegistry, KnownServer
+from jettison.errors import HistoryError
+from jettison.oci.config import ConfigFacts
+from jettison.oci.digest import Digest
+from jettison.plan.model import DeleteBy
+from jettison.registry.client import RegistryClient
+from jettison.registry.inventory import RegistryReader, Stored
+
+if TYPE_CHECKING:
+    from jettison.history.model import ActionRecord
+    from jettison.history.store import History
+
+ResultT = TypeVar("ResultT")
+
+
+@asynccontextmanager
+async def open_registry(
+    access: Access,
+    history: "History",
+    *,
+    repositories: Sequence[str] = (),
+    known: KnownServer | None = None,
+    delete_by: DeleteBy | None = None,
+    warn: Callable[[str], None],
+    progress: Callable[[int, int | None], None] | None = None,
+) -> AsyncIterator[ApiRegistry]:
+    """Connect to a registry, make sure that it is one, and yield it.
+
+    A history that cannot be used costs speed only, here: the run goes on and `warn` is told once. Raises the errors of
+    `RegistryClient.ping`.
+    """
+    memory = _Memory(history, warn)
+    async with RegistryClient(
+        access.url, credentials=access.credentials, tls=access.tls, limits=access.limits
+    ) as client:
+        await client.ping()
+        reader = RegistryReader(
+            client,
+            limits=access.limits,
+            manifests=_Manifests(memory),
+            configs=_Configs(memory),
+            leftovers=memory.leftovers(access.name),
+            first_time=memory.is_empty(),
+            progress=progress,
+        )
+        yield ApiRegistry(client, reader, repositories=repositories, known=known, delete_by=delete_by)
+
+
+class _Memory:
+    """The history as a help that may fail: the first failure is told, and from then on it is not asked any more."""
+
+    def __init__(self, history: "History", warn: Callable[[str], None]) -> None:
+        self._history: History | None = history
+        self._warn = warn
+
+    def use(self, work: "Callable[[History], ResultT]", otherwise: ResultT) -> ResultT:
+        """Return what `work` gets from the history, `otherwise` where there is no using it."""
+        if self._history is None:
+            return otherwise
+        try:
+            return work(self._history)
+        except HistoryError as error:
+            self._history = None
+            self._warn(f"{error}; going on without what earlier runs learnt")
+            return otherwise
+
+    def is_empty(self) -> bool:
+        """Whether no manifest of any registry is known yet."""
+        return self.use(lambda history: history.manifests.is_empty(), otherwise=True)
+
+    def leftovers(self, registry: str) -> dict[str, set[Digest]]:
+        """Return the digests by repository that an unfinished run meant to delete."""
+        found: dict[str, set[Digest]] = {}
+        nothing: list[ActionRecord] = []
+        for record in self.use(lambda history: history.unfinished(registry), otherwise=nothing):
+            if record.action.digest is not None:
+                found.setdefault(record.action.repository, set()).add(record.action.digest)
+        return found
+
+
+class _Manifests:
+    def __init__(self, memory: _Memory) -> None:
+        self._memory = memory
+
+    def known(self, digests: Iterable[Digest], /) -> Mapping[Digest, Stored]:
+        return self._memory.use(lambda history: dict(history.manifests.known(digests)), otherwise={})
+
+    def remember(self, entries: Iterable[tuple[Digest, str, bytes]], /) -> None:
+        self._memory.use(lambda history: history.manifests.remember(entries), otherwise=None)
+
+
+class _Configs:
+    def __init__(self, memory: _Memory) -> None:
+        self._memory = memory
+
+    def known(self, digests: Iterable[Digest], /) -> Mapping[Digest, ConfigFacts]:
+        return self._memory.use(lambda history: history.configs.known(digests), otherwise={})
+
+    def remember(self, entries: Iterable[tuple[Digest, ConfigFacts]], /) -> None:
+        self._memory.use(lambda history: history.configs.remember(entries), otherwise=None)

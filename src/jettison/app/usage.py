@@ -1,0 +1,48 @@
+"""Usage: what each repository takes, and how much of that it shares."""
+
+from dataclasses import dataclass
+
+from jettison.oci.inventory import Inventory
+from jettison.plan.space import Space
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryUsage:
+    """A repository in bytes: `size` is all that it needs, `alone` the part that nobody else needs."""
+
+    name: str
+    tags: int
+    manifests: int
+    size: int
+    alone: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A registry in bytes: `total` counts what several repositories share once."""
+
+    registry: str
+    total: int
+    repositories: tuple[RepositoryUsage, ...]
+
+
+def measure(inventory: Inventory) -> Usage:
+    """Weigh an inventory; the largest repository comes first."""
+    space = Space.of(inventory)
+    found = []
+    for repository in inventory.repositories:
+        owners = [(repository.name, digest) for digest in repository.manifests]
+        blobs = {blob for owner in owners for blob in space.blobs[owner]}
+        found.append(
+            RepositoryUsage(
+                repository.name,
+                len(repository.tags),
+                len(repository.manifests),
+                sum(space.sizes[blob] for blob in blobs),
+                space.freed_by(owners),
+                repository.is_complete,
+            )
+        )
+    found.sort(key=lambda each: (-each.size, each.name))
+    return Usage(inventory.registry, space.total, tuple(found))

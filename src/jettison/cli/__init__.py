@@ -1,0 +1,1 @@
+"""The command line: one module per command, rendering apart from doing. Heavy imports stay inside the commands."""

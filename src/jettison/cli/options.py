@@ -1,0 +1,214 @@
+"""Options that several commands share, and what they amount to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from jettison.errors import UsageError
+
+if TYPE_CHECKING:
+    from jettison.app.access import Access
+    from jettison.app.configuration import Configuration
+    from jettison.history.store import History
+    from jettison.policy.model import Policy
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Everything that says which registry is meant and how it is reached."""
+
+    registry: str | None
+    config: Path | None
+    history: str | None
+    ca_file: Path | None
+    client_certificate: Path | None
+    client_key: Path | None
+    concurrency: int | None
+    rate: float | None
+    repository: tuple[str, ...]
+    control: str | None
+    registry_config: Path | None
+
+    def configuration(self) -> "Configuration":
+        """Read the configuration file, if there is one."""
+        from jettison.app.configuration import load_configuration
+
+        return load_configuration(self.config)
+
+    def access(self, registry: str | None = None) -> "Access":
+        """Return how the registry is reached; `registry` instead of the one on the command line where given."""
+        from jettison.app.access import Overrides, resolve_access
+
+        overrides = Overrides(self.ca_file, self.client_certificate, self.client_key, self.concurrency, self.rate)
+        return resolve_access(self.configuration(), registry or self.registry, overrides)
+
+    def open_history(self) -> "History":
+        """Name the history database: the option's, the configuration's, or the user's own."""
+        from jettison.history.store import History
+
+        return History.open(self.history or self.configuration().history)
+
+    def exact_repositories(self, configured: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the repositories that were named one by one, so that no catalogue is needed; empty for patterns."""
+        from jettison.oci.reference import is_repository
+
+        texts = self.repository or tuple(configured)
+        return tuple(texts) if texts and all(is_repository(text) for text in texts) else ()
+
+    def wanted(self, configured: Sequence[str] = ()) -> Callable[[str], bool]:
+        """Return the test by which repositories are selected. Raises UsageError for a pattern that is none."""
+        from jettison.policy.pattern import PatternError, RepositoryPatterns
+
+        texts = self.repository or tuple(configured)
+        if not texts:
+            return lambda name: True
+        try:
+            return RepositoryPatterns.parse(texts).matches
+        except PatternError as error:
+            raise UsageError(f"--repository: {error}") from error
+
+
+def connection_options(function: CommandT) -> CommandT:
+    """Add the options of `Connection`; the command gets it as `connection`."""
+    options = [
+        click.option("--config", type=_FILE, metavar="FILE", help="Configuration file."),
+        click.option("--history", metavar="URL", help="History database: a path or a database URL."),
+        click.option("--ca-file", type=_FILE, metavar="FILE", help="Trust this authority (PEM) too."),
+        click.option("--client-certificate", type=_FILE, metavar="FILE", help="Show this certificate (PEM)."),
+        click.option("--client-key", type=_FILE, metavar="FILE", help="The certificate's key (PEM)."),
+        click.option("--concurrency", type=click.IntRange(1, 256), metavar="N", help="Requests at once (16)."),
+        click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Requests a second at most."),
+        click.option("--repository", multiple=True, metavar="GLOB", help="Only these repositories; !GLOB takes out."),
+        click.option("--control", metavar="HOW", help="The running registry: docker, docker:NAME or systemd:UNIT."),
+        click.option("--registry-config", type=_FILE, metavar="FILE", help="The registry's own config.yml."),
+    ]
+
+    def wrapped(**values: Any) -> Any:
+        fields = {name: values.pop(name) for name in Connection.__dataclass_fields__ if name in values}
+        fields.setdefault("registry", None)
+        return function(connection=Connection(**fields), **values)
+
+    return cast("CommandT", _with(options, wrapped, function))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChoice:
+    """Which policy, and which brakes."""
+
+    keep: int | None
+    policy: Path | None
+    protect: tuple[str, ...]
+    max_deletions: str | None
+    allow_last_image: bool
+
+    def load(self, configured_policy: str | None = None, configured_keep: int | None = None) -> tuple["Policy", str]:
+        """Return the policy and its name for people. Raises UsageError where none or two are given."""
+        from dataclasses import replace
+
+        from jettison.policy.model import LastImage, keep_newest_versions
+        from jettison.policy.parse import parse_limit, parse_policy
+        from jettison.policy.pattern import Glob, PatternError
+
+        if self.keep is not None and self.policy is not None:
+            raise UsageError("--keep and --policy are two policies: give one of them")
+        keep, file = self.keep, self.policy
+        if keep is None and file is None:
+            keep, file = configured_keep, Path(configured_policy).expanduser() if configured_policy else None
+        if file is not None:
+            policy, name = parse_policy(read_text(file, "the policy"), str(file)), str(file)
+        elif keep is not None:
+            if keep < 1:
+                raise UsageError(f"--keep {keep} would keep no version at all; give a number from 1 on")
+            policy, name = keep_newest_versions(keep), f"--keep {keep}"
+        else:
+            raise UsageError("which policy? Give --keep N, or --policy FILE, or `policy:` in the configuration")
+        try:
+            extra = tuple(Glob(text) for text in self.protect)
+        except PatternError as error:
+            raise UsageError(f"--protect: {error}") from error
+        limits = policy.limits
+        if self.max_deletions is not None:
+            try:
+                limits = replace(limits, deletions=parse_limit(self.max_deletions))
+            except ValueError as error:
+                raise UsageError(f"--max-deletions: {error}") from error
+        if self.allow_last_image:
+            limits = replace(limits, last_image=LastImage.ALLOW)
+        return replace(policy, protect=(*policy.protect, *extra), limits=limits), name
+
+
+def policy_options(function: CommandT) -> CommandT:
+    """Add the options of `PolicyChoice`; the command gets it as `choice`."""
+    options = [
+        click.option("--keep", type=int, metavar="N", help="Keep the newest N versions, and all that is no version."),
+        click.option("--policy", type=_FILE, metavar="FILE", help="The policy file."),
+        click.option("--protect", multiple=True, metavar="GLOB", help="Keep these tags, whatever the policy says."),
+        click.option("--max-deletions", metavar="N|P%", help="Stop if more tags than this would go."),
+        click.option("--allow-last-image", is_flag=True, help="Let a repository lose all its tags."),
+    ]
+
+    def wrapped(**values: Any) -> Any:
+        fields = {name: values.pop(name) for name in PolicyChoice.__dataclass_fields__}
+        return function(choice=PolicyChoice(**fields), **values)
+
+    return cast("CommandT", _with(options, wrapped, function))
+
+
+def registry_argument(function: CommandT) -> CommandT:
+    """Add REGISTRY: a name from the configuration, or a URL."""
+    return click.argument("registry", required=False, metavar="[REGISTRY]")(function)
+
+
+def json_option(function: CommandT) -> CommandT:
+    """Add --json; the command gets it as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else there.")(
+        function
+    )
+
+
+def yes_option(function: CommandT) -> CommandT:
+    """Add --yes."""
+    return click.option("--yes", "-y", is_flag=True, help="Do not ask; needed where there is no terminal.")(function)
+
+
+delete_by_option = click.option(
+    "--delete-by",
+    type=click.Choice(["digest", "tag"]),
+    help="Delete whole manifests, or tag by tag (default: by tag where only the API tells of a 3.x server).",
+)
+
+
+def read_text(file: Path, what: str) -> str:
+    """Read a file that the user named. Raises UsageError with the reason."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"{file}: {what} cannot be read: {reason}") from error
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal; elsewhere `--yes` must have been given. Raises UsageError or click.Abort."""
+    import sys
+
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{question} There is no terminal to ask on: add --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+def _with(options: Sequence[Callable[[Any], Any]], wrapped: Any, function: Any) -> Any:
+    """Give `wrapped` the options and what click finds on `function`: its own parameters and its help."""
+    wrapped.__doc__ = function.__doc__
+    wrapped.__name__ = function.__name__
+    wrapped.__click_params__ = list(getattr(function, "__click_params__", []))
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped

@@ -1,0 +1,76 @@
+"""A plan as a person reads it."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from jettison.cli.output import age_text, console, counted, exact_text, size_text, table
+from jettison.plan.guards import brakes
+from jettison.plan.model import Action, DeleteBy, Plan
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jettison.policy.model import Limits
+
+ROWS: Final = 500
+"""How many rows a table shows before it is cut; the plan file always has all."""
+
+
+def print_plan(plan: Plan, now: datetime, limits: "Limits", *, all_rows: bool = False) -> None:
+    """Print the table, what stays and why, the totals, and what would stop it."""
+    out = console()
+    if plan.actions:
+        shown = plan.actions if all_rows else plan.actions[:ROWS]
+        out.print(_actions_table(shown, now))
+        if len(shown) < len(plan.actions):
+            out.print(f"... and {len(plan.actions) - len(shown):,} more; --all shows them, -o plan.json keeps them\n")
+    for stay in plan.stays[: None if all_rows else 20]:
+        out.print(f"stays: {stay.repository}:{stay.tag}: {stay.reason.text}", markup=False)
+    if len(plan.stays) > 20 and not all_rows:
+        out.print(f"stays: ... and {len(plan.stays) - 20:,} more tags")
+    for kept in plan.kept or ():
+        out.print(f"kept: {kept.repository}:{kept.tag}: {kept.reason.text}", markup=False)
+    for problem in plan.problems:
+        where = f"{problem.repository}: " if problem.repository else ""
+        out.print(f"could not be read: {where}{problem.text}", markup=False)
+    print_totals(plan, out)
+    for brake in brakes(plan, limits) if plan.actions else ():
+        out.print(f"apply would stop: {brake.text}", markup=False)
+
+
+def print_totals(plan: Plan, out: "Console") -> None:
+    """Print the sums of a plan."""
+    totals = plan.totals
+    out.print(
+        f"{counted(totals.repositories, 'repository', 'repositories')}, {counted(totals.tags, 'tag')}, "
+        f"{size_text(totals.size)} in all."
+    )
+    if not plan.actions:
+        out.print("Nothing to delete.")
+        return
+    deleted = counted(totals.deleted_tags, "tag")
+    manifests = counted(totals.deleted_manifests, "manifest")
+    what = f"{deleted}" if plan.server.delete_by is DeleteBy.TAG else f"{deleted} and {manifests}"
+    bound = "" if plan.source == "storage" and plan.is_whole else "up to "
+    out.print(f"To delete: {what}. Frees {bound}{exact_text(totals.frees)}", markup=False, end="")
+    out.print(f"; {size_text(totals.shared)} of what they use is shared with something kept." if totals.shared else ".")
+    if plan.server.delete_by is DeleteBy.TAG:
+        out.print(
+            "Tags only: their manifests stay until untagged ones are collected. --delete-by digest, or --control, "
+            "deletes them as well."
+        )
+
+
+def _actions_table(actions: tuple[Action, ...], now: datetime) -> object:
+    made = table("repository", "tag", "digest", "age", "size", "frees", "reason", right=("size", "frees"))
+    for action in actions:
+        made.add_row(
+            action.repository,
+            ", ".join(action.tags) or "-",
+            action.digest.short,
+            age_text(action.created, now),
+            size_text(action.size),
+            size_text(action.frees),
+            action.reason.text,
+        )
+    return made

@@ -1,0 +1,337 @@
+"""Reading an inventory over the API: every tag's digest, every manifest once, and what they lead to.
+
+What cannot be read becomes a problem of its repository, and a repository with a problem that blocks loses nothing
+(promise 2). "Not there" (404) and "could not be read" (everything else) are told apart everywhere.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Generic, Protocol, TypeVar
+
+from jettison.errors import ContentError, NotFoundError, RegistryError
+from jettison.oci.config import ConfigFacts, parse_config
+from jettison.oci.digest import Digest
+from jettison.oci.inventory import Inventory, Problem, Repository, Tag
+from jettison.oci.manifest import Kind, Manifest, ManifestError, parse_manifest
+from jettison.oci.reference import is_repository, subject_of_tag
+from jettison.registry.client import RegistryClient
+from jettison.registry.settings import Limits
+
+_IMAGE_CONFIGS: Final = frozenset(
+    {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
+)
+ValueT = TypeVar("ValueT")
+ItemT = TypeVar("ItemT")
+_FLUSH_AT: Final = 2000
+"""How many manifests are gathered before they are kept: a transaction each would cost more than reading them."""
+
+
+class Stored(Protocol):
+    """A manifest as it is kept: the media type that the registry named, and the body."""
+
+    @property
+    def media_type(self) -> str:
+        """The media type."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """The bytes."""
+        ...
+
+
+class KnownManifests(Protocol):
+    """Manifests read before; they never change, so they need not be read again."""
+
+    def known(self, digests: Iterable[Digest], /) -> Mapping[Digest, Stored]:
+        """Return those that are known."""
+        ...
+
+    def remember(self, entries: Iterable[tuple[Digest, str, bytes]], /) -> None:
+        """Keep digest, media type and body of each."""
+        ...
+
+
+class KnownConfigs(Protocol):
+    """What configs read before said."""
+
+    def known(self, digests: Iterable[Digest], /) -> Mapping[Digest, ConfigFacts]:
+        """Return those that are known."""
+        ...
+
+    def remember(self, entries: Iterable[tuple[Digest, ConfigFacts]], /) -> None:
+        """Keep the facts of each."""
+        ...
+
+
+class _Memory(Generic[ValueT]):
+    """What one reader has seen, in front of what is kept between runs."""
+
+    def __init__(self) -> None:
+        self.values: dict[Digest, ValueT] = {}
+        self.unsaved: list[Digest] = []
+
+
+class RegistryReader:
+    """Reads repositories through a client, each manifest and config once.
+
+    `first_time`: nothing of this registry is known yet, so tags are fetched whole instead of asked for their digest
+    first. `leftovers` are digests by repository that an interrupted run meant to delete and that no tag leads to.
+    """
+
+    def __init__(
+        self,
+        client: RegistryClient,
+        *,
+        limits: Limits | None = None,
+        manifests: KnownManifests | None = None,
+        configs: KnownConfigs | None = None,
+        leftovers: Mapping[str, Collection[Digest]] | None = None,
+        first_time: bool = False,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._limits = limits or Limits()
+        self._kept_manifests = manifests
+        self._kept_configs = configs
+        self._leftovers = leftovers or {}
+        self._first_time = first_time
+        self._progress = progress or (lambda done, total: None)
+        self._manifests: _Memory[tuple[Manifest, bytes]] = _Memory()
+        self._configs: _Memory[ConfigFacts] = _Memory()
+        self._has_referrers: bool | None = None
+
+    async def read(self, wanted: Callable[[str], bool], now: datetime, names: Sequence[str] = ()) -> Inventory:
+        """Read the repositories of the catalogue that are `wanted`; `names` instead of the catalogue where given."""
+        problems: list[Problem] = []
+        catalogue = list(names)
+        if not names:
+            catalogue, problem = await self._catalogue()
+            problems += [problem] if problem else []
+        selected = sorted(name for name in set(catalogue) if wanted(name))
+        repositories: dict[str, Repository] = {}
+
+        async def one(name: str) -> None:
+            repositories[name] = await self.repository(name)
+            self._progress(len(repositories), len(selected))
+            self._save(at_least=_FLUSH_AT)
+
+        self._progress(0, len(selected))
+        await _each(selected, one, self._limits.concurrency)
+        self._save()
+        return Inventory(
+            str(self._client.url), "api", now, tuple(repositories[name] for name in selected), tuple(problems)
+        )
+
+    async def repository(self, name: str) -> Repository:
+        """Read one repository as it stands now. Manifests that this reader knows are not read again."""
+        if not is_repository(name):
+            return Repository(name, problems=(Problem("bad-name", f"{name!r} is no legal repository name"),))
+        reading = _Reading(name)
+        try:
+            await self._tags(reading)
+            await self._follow(reading)
+            await self._facts(reading)
+        except RegistryError as error:
+            reading.problems.append(Problem("unreadable", str(error)))
+        return reading.result(frozenset(self._leftovers.get(name, ())))
+
+    async def _catalogue(self) -> tuple[list[str], Problem | None]:
+        """Return the catalogue, and what kept it from being whole. Raises where not even its start can be read."""
+        names: list[str] = []
+        try:
+            async for name in self._client.repositories():
+                names.append(name)  # noqa: PERF401  (what was listed before an error counts)
+        except RegistryError as error:
+            if not names:
+                raise
+            return names, Problem("catalogue-incomplete", f"the catalogue could not be listed to its end: {error}")
+        return names, None
+
+    async def _tags(self, reading: "_Reading") -> None:
+        """Read what every tag points to; one that vanished since it was listed is left out, and that hides nothing."""
+        try:
+            names = await self._client.tags(reading.name)
+        except NotFoundError:
+            return
+
+        async def one(tag: str) -> None:
+            try:
+                if self._first_time:
+                    fetched = await self._client.manifest(reading.name, tag)
+                    digest = fetched.digest
+                    self._learn(digest, fetched.body, fetched.media_type)
+                else:
+                    digest = (await self._client.resolve(reading.name, tag)).digest
+            except NotFoundError:
+                text = f"tag {tag} is listed, but its manifest is gone"
+                reading.problems.append(Problem("vanished-tag", text, blocks=False))
+            except ManifestError as error:
+                reading.problems.append(Problem("bad-manifest", f"tag {tag}: {error}"))
+            except RegistryError as error:
+                reading.problems.append(Problem("unreadable-tag", f"tag {tag} could not be read: {error}"))
+            else:
+                reading.tags.append(Tag(tag, digest))
+
+        await _each(names, one, self._limits.concurrency)
+        reading.tags.sort(key=lambda tag: tag.name)
+
+    async def _follow(self, reading: "_Reading") -> None:
+        """Read the manifests of all tags, then their children, subjects and referrers, until nothing new turns up."""
+        waiting = {tag.digest for tag in reading.tags}
+        waiting |= {subject for tag in reading.tags if (subject := subject_of_tag(tag.name))}
+        waiting |= set(self._leftovers.get(reading.name, ()))
+        seen: set[Digest] = set()
+        must_exist = {tag.digest for tag in reading.tags}
+        while waiting:
+            seen |= waiting
+            found = await self._manifests_of(reading, waiting, must_exist)
+            waiting = set()
+            for manifest in found:
+                reading.manifests[manifest.digest] = manifest
+                waiting |= {child.digest for child in manifest.children}
+                waiting |= {manifest.subject.digest} if manifest.subject else set()
+            waiting |= await self._referrers(reading, [manifest.digest for manifest in found])
+            waiting -= seen
+
+    async def _manifests_of(
+        self, reading: "_Reading", digests: Collection[Digest], must_exist: Collection[Digest]
+    ) -> list[Manifest]:
+        """Return those of `digests` that exist. A manifest known from elsewhere is asked for unless a tag proves it."""
+        self._recall(digests)
+        found: list[Manifest] = []
+
+        async def one(digest: Digest) -> None:
+            known = self._manifests.values.get(digest)
+            try:
+                if known is not None:
+                    if digest not in must_exist:
+                        await self._client.resolve(reading.name, digest)
+                    found.append(known[0])
+                    return
+                fetched = await self._client.manifest(reading.name, digest)
+                found.append(self._learn(digest, fetched.body, fetched.media_type))
+            except NotFoundError:
+                if digest in must_exist:
+                    text = f"manifest {digest} vanished while it was read"
+                    reading.problems.append(Problem("vanished-manifest", text))
+            except ManifestError as error:
+                reading.problems.append(Problem("bad-manifest", str(error)))
+            except RegistryError as error:
+                reading.problems.append(Problem("unreadable-manifest", f"manifest {digest}: {error}"))
+
+        await _each(digests, one, self._limits.concurrency)
+        return found
+
+    async def _referrers(self, reading: "_Reading", digests: Sequence[Digest]) -> set[Digest]:
+        """Ask for referrers where the registry knows how to (distribution does not); one refusal is enough to know."""
+        if self._has_referrers is False or not digests:
+            return set()
+        found: set[Digest] = set()
+
+        async def one(digest: Digest) -> None:
+            listed = await self._client.referrers(reading.name, digest)
+            self._has_referrers = listed is not None
+            found.update(each.digest for each in listed or ())
+
+        if self._has_referrers is None:
+            await one(digests[0])
+            digests = digests[1:]
+        if self._has_referrers:
+            await _each(digests, one, self._limits.concurrency)
+        return found
+
+    async def _facts(self, reading: "_Reading") -> None:
+        """Read the configs of images for their date and platform. A missing one leaves the date unknown."""
+        configs = {
+            manifest.config.digest: manifest.config
+            for manifest in reading.manifests.values()
+            if manifest.kind is Kind.IMAGE and manifest.config and manifest.config.media_type in _IMAGE_CONFIGS
+        }
+        unknown = [digest for digest in configs if digest not in self._configs.values]
+        if self._kept_configs is not None and unknown:
+            self._configs.values |= self._kept_configs.known(unknown)
+
+        async def one(digest: Digest) -> None:
+            try:
+                body = await self._client.blob(reading.name, digest, limit=self._limits.config_bytes)
+            except (NotFoundError, ContentError) as error:
+                text = f"config {digest.short}: {error}; its image's date is unknown"
+                reading.problems.append(Problem("unreadable-config", text, blocks=False))
+            except RegistryError as error:
+                reading.problems.append(Problem("unreadable-config", f"config {digest.short}: {error}"))
+            else:
+                self._configs.values[digest] = parse_config(body)
+                self._configs.unsaved.append(digest)
+
+        missing = [digest for digest in unknown if digest not in self._configs.values]
+        await _each(missing, one, self._limits.concurrency)
+        reading.facts = {digest: facts for digest in configs if (facts := self._configs.values.get(digest))}
+
+    def _learn(self, digest: Digest, body: bytes, media_type: str) -> Manifest:
+        manifest = parse_manifest(digest, body, media_type)
+        self._manifests.values[digest] = (manifest, body)
+        self._manifests.unsaved.append(digest)
+        return manifest
+
+    def _recall(self, digests: Iterable[Digest]) -> None:
+        """Parse what is kept from earlier runs. What no longer parses is read again, and then reported."""
+        unknown = [digest for digest in digests if digest not in self._manifests.values]
+        if self._kept_manifests is None or not unknown:
+            return
+        for digest, stored in self._kept_manifests.known(unknown).items():
+            try:
+                manifest = parse_manifest(digest, stored.body, stored.media_type)
+            except ManifestError:
+                continue
+            self._manifests.values[digest] = (manifest, b"")
+
+    def _save(self, at_least: int = 1) -> None:
+        """Keep what is new for the next run, once there is enough of it."""
+        fresh, facts = self._manifests.unsaved, self._configs.unsaved
+        if len(fresh) + len(facts) < at_least:
+            return
+        if self._kept_manifests is not None and fresh:
+            entries = ((digest, *self._manifests.values[digest]) for digest in fresh)
+            self._kept_manifests.remember([(digest, each.media_type, body) for digest, each, body in entries])
+            for digest in fresh:
+                self._manifests.values[digest] = (self._manifests.values[digest][0], b"")
+        if self._kept_configs is not None and facts:
+            self._kept_configs.remember([(digest, self._configs.values[digest]) for digest in facts])
+        fresh.clear()
+        facts.clear()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A repository while it is read."""
+
+    name: str
+    tags: list[Tag] = field(default_factory=list)
+    manifests: dict[Digest, Manifest] = field(default_factory=dict)
+    facts: dict[Digest, ConfigFacts] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def result(self, leftovers: frozenset[Digest]) -> Repository:
+        present = leftovers & self.manifests.keys()
+        return Repository(
+            self.name, tuple(self.tags), self.manifests, self.facts, tuple(self.problems), frozenset(present)
+        )
+
+
+async def _each(items: Iterable[ItemT], work: Callable[[ItemT], Awaitable[None]], workers: int) -> None:
+    """Do `work` for every item, at most `workers` at once. The first error ends the rest and is raised."""
+    waiting = iter(items)
+
+    async def worker() -> None:
+        for item in waiting:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(worker())
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
