@@ -207,7 +207,7 @@ def _refuse_secret(argument: str) -> None:
     names_secret = option.startswith("--") and _SECRET.search(option) and not option.endswith(("-file", "-env"))
     # A password may stand there with its special characters escaped.
     if names_secret or _PASSWORD_IN_URL.search(argument) or _PASSWORD_IN_URL.search(unquote(argument)):
-        shown = option if names_secret else _PASSWORD_IN_URL.sub("://***@", argument.partition("?")[0])
+        shown = option if names_secret else "a URL among the arguments"
         raise UsageError(
             f"{shown} holds a secret, and a schedule's command line can be read by every user of this machine: "
             f"leave it out and {_WAY_OUT}"

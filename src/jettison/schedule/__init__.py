@@ -1,0 +1,1 @@
+"""Running jettison by the clock: cron expressions, crontab lines and systemd timers."""
