@@ -1,5 +1,6 @@
 """Fixtures that give tests real parts, and keep every test out of the user's own state."""
 
+import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -74,6 +75,17 @@ def _skip_or_fail(missing: Missing) -> NoReturn:
     pytest.skip(str(missing))
 
 
+@contextlib.contextmanager
+def _missing_part_skips() -> Iterator[None]:
+    missing = None
+    try:
+        yield
+    except MissingPartError as error:
+        missing = error.missing
+    if missing is not None:
+        _skip_or_fail(missing)
+
+
 @pytest.fixture(scope="session")
 def need() -> Callable[[Path | Missing], Path]:
     """Return a function that gives a program's path or skips the test: `need(programs.skopeo())`."""
@@ -96,10 +108,8 @@ def make_registry(tmp_path: Path) -> Iterator[MakeRegistry]:
 
     def make(version: RegistryVersion = "2.8", root: Path | None = None, **options: object) -> RegistryServer:
         root = root or tmp_path / f"registry-{len(servers)}"
-        try:
+        with _missing_part_skips():
             server = RegistryServer(version, root, **options)  # type: ignore[arg-type]  # checked by RegistryServer
-        except MissingPartError as error:
-            _skip_or_fail(error.missing)
         servers.append(server)
         server.start()
         return server
@@ -143,9 +153,7 @@ def token_service(tmp_path: Path) -> Iterator[TokenService]:
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[DockerEngine]:
     """Return a docker engine of the tests' own; all tests that use it run one after the other in one process."""
-    try:
+    with _missing_part_skips():
         engine = DockerEngine()
-    except MissingPartError as error:
-        _skip_or_fail(error.missing)
     with engine:
         yield engine
