@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from jettison.cli.output import age_text, console, counted, exact_text, size_text, table
+from jettison.oci.reference import subject_of_tag
 from jettison.plan.guards import brakes
 from jettison.plan.model import Action, DeleteBy, Plan
 
@@ -66,7 +67,7 @@ def _actions_table(actions: tuple[Action, ...], now: datetime) -> object:
     for action in actions:
         made.add_row(
             action.repository,
-            ", ".join(action.tags) or "-",
+            ", ".join(short_tag(tag) for tag in action.tags) or "-",
             action.digest.short,
             age_text(action.created, now),
             size_text(action.size),
@@ -74,3 +75,9 @@ def _actions_table(actions: tuple[Action, ...], now: datetime) -> object:
             action.reason.text,
         )
     return made
+
+
+def short_tag(tag: str) -> str:
+    """Return a tag as tables show it: the digest in `sha256-<hex>.sig` is cut like any other."""
+    subject = subject_of_tag(tag)
+    return tag if subject is None else tag.replace(subject.hex, f"{subject.short}…")

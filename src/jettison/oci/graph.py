@@ -76,15 +76,16 @@ class Graph:
     def owners_first(self, digests: Iterable[Digest]) -> tuple[Digest, ...]:
         """Return `digests` so that an index stands before its children, and a subject before its referrers.
 
-        Deleting in this order never leaves an index without a child: when a step fails, what belongs to it stays. Loops
-        (only damage makes them) are broken at any point.
+        Otherwise they keep their order, with what belongs to a manifest right behind it. Deleting in this order never
+        leaves an index without a child: when a step fails, what belongs to it stays. Loops (only damage makes them)
+        are broken at any point.
         """
         wanted = dict.fromkeys(digests)
         waits_for = {
             digest: {need.by for need in self.owners.get(digest, ()) if need.by in wanted} for digest in wanted
         }
         ordered: list[Digest] = []
-        ready = [digest for digest, owners in waits_for.items() if not owners]
+        ready = [digest for digest, owners in reversed(waits_for.items()) if not owners]
         while waits_for:
             if not ready:
                 ready = [next(iter(waits_for))]

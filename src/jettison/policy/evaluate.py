@@ -7,7 +7,7 @@ from jettison.oci.digest import Digest
 from jettison.oci.graph import Bond, Graph, Need
 from jettison.oci.inventory import Inventory, Repository, Tag
 from jettison.oci.manifest import Kind
-from jettison.oci.version import parse_version
+from jettison.oci.version import Version, parse_version
 from jettison.policy.clauses import Candidate, Outcome, weigh
 from jettison.policy.decision import ManifestDecision, Reason, RepositoryDecisions, TagDecision
 from jettison.policy.model import Policy, RepositoryPolicy, Rule
@@ -56,8 +56,19 @@ def decide_repository(repository: Repository, policy: Policy, now: datetime) -> 
             kept = decision is None or decision.kept
             reason = decision.reason if decision else Reason("untold", "its manifest could not be seen")
             verdicts[tag.name] = TagDecision(tag, kept, reason)
-    order = graph.owners_first(digest for digest, decision in manifests.items() if not decision.kept)
+    going = {digest for digest, decision in manifests.items() if not decision.kept}
+    order = graph.owners_first(sorted(going, key=_reading_order(repository)))
     return RepositoryDecisions(repository, tuple(verdicts[tag.name] for tag in repository.tags), manifests, order)
+
+
+def _reading_order(repository: Repository) -> Callable[[Digest], tuple[int, Version | str]]:
+    """Return a sort key: versions first, the oldest of all first, then other tags by name, then what has no tag."""
+    keys: dict[Digest, tuple[int, Version | str]] = {}
+    for tag in repository.tags:
+        version = parse_version(tag.name)
+        key: tuple[int, Version | str] = (1, tag.name) if version is None else (0, version)
+        keys[tag.digest] = min(key, keys.get(tag.digest, key))
+    return lambda digest: keys.get(digest, (2, digest))
 
 
 def _keep_all(repository: Repository, reason: Reason) -> RepositoryDecisions:

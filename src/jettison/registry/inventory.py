@@ -315,10 +315,11 @@ class _Reading:
     problems: list[Problem] = field(default_factory=list)
 
     def result(self, leftovers: frozenset[Digest]) -> Repository:
-        present = leftovers & self.manifests.keys()
-        return Repository(
-            self.name, tuple(self.tags), self.manifests, self.facts, tuple(self.problems), frozenset(present)
-        )
+        """Return what was read, in an order that does not depend on which answer came first."""
+        manifests = dict(sorted(self.manifests.items()))
+        problems = sorted(self.problems, key=lambda problem: (problem.code, problem.text))
+        present = frozenset(leftovers & manifests.keys())
+        return Repository(self.name, tuple(self.tags), manifests, self.facts, tuple(problems), present)
 
 
 async def _each(items: Iterable[ItemT], work: Callable[[ItemT], Awaitable[None]], workers: int) -> None:

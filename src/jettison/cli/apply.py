@@ -1,0 +1,104 @@
+"""`jettison apply`: delete what a plan lists."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from jettison.cli.options import (
+    Connection,
+    confirm,
+    connection_options,
+    json_option,
+    yes_option,
+)
+
+if TYPE_CHECKING:
+    from jettison.plan.model import Plan
+
+MAX_AGE: Final = "3d"
+LARGEST_PLAN: Final = 1 << 30
+"""Bytes; no plan is that large, and something else (a disk image given by mistake) is not read."""
+
+
+@click.command()
+@click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
+@click.argument("registry", required=False, metavar="[REGISTRY]")
+@connection_options
+@click.option("--max-deletions", metavar="N|P%", help="Stop if more tags than this would go.")
+@click.option("--allow-last-image", is_flag=True, help="Let a repository lose all its tags.")
+@click.option("--accept-listing", is_flag=True, help="Go on though far fewer images are listed than last time.")
+@click.option("--max-age", default=MAX_AGE, show_default=True, metavar="AGE", help="Refuse an older plan.")
+@yes_option
+@json_option
+def command(
+    connection: Connection,
+    plan_file: Path,
+    *,
+    max_deletions: str | None,
+    allow_last_image: bool,
+    accept_listing: bool,
+    max_age: str,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Delete what PLAN lists, after checking each action again at the last moment.
+
+    PLAN comes from `jettison plan -o plan.json`, on this machine or another one. Each action is skipped, and listed,
+    where something changed since the plan was made.
+    """
+    from jettison.app.clean import check_brakes, effective_limits, last_seen, recorded_run
+    from jettison.cli.execute import apply_now
+    from jettison.cli.output import console, print_json
+    from jettison.cli.render_plan import print_totals
+    from jettison.cli.render_report import print_report, report_document
+    from jettison.errors import UsageError
+
+    now = datetime.now(UTC)
+    plan = _load(plan_file, connection, now, max_age)
+    try:
+        limits = effective_limits(plan, max_deletions, allow_last_image=allow_last_image)
+    except ValueError as error:
+        raise UsageError(f"--max-deletions: {error}") from error
+    history = connection.open_history()
+    access = connection.access(plan.registry)
+    if plan.actions:
+        if not as_json:
+            print_totals(plan, console())
+        check_brakes(plan, limits, None if accept_listing else last_seen(history, access.name))
+        confirm(f"Delete this from {access.name}?", yes=yes)
+    with recorded_run(history, access.name, "apply") as recorder:
+        report = apply_now(connection, access, history, plan, recorder, limits, whole_registry=False)
+    if as_json:
+        print_json(report_document(recorder, plan, report))
+    else:
+        print_report(recorder, plan, report)
+    return recorder.status
+
+
+def _load(plan_file: Path, connection: Connection, now: datetime, max_age: str) -> "Plan":
+    """Read the plan, and refuse it where it is not to be trusted. Raises PlanRejectedError or UsageError."""
+    from jettison.errors import PlanRejectedError, UsageError
+    from jettison.plan.codec import decode, refuse_stale
+    from jettison.policy.parse import parse_duration
+
+    try:
+        age = parse_duration(max_age)
+    except ValueError as error:
+        raise UsageError(f"--max-age: {error}") from error
+    try:
+        if plan_file.stat().st_size > LARGEST_PLAN:
+            raise UsageError(f"{plan_file} is too large to be a plan")
+        body = plan_file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{plan_file}: the plan cannot be read: {error.strerror}") from error
+    plan = decode(body, str(plan_file))
+    refuse_stale(plan, str(plan_file), now, age.total_seconds())
+    if plan.source != "api":
+        raise PlanRejectedError(f"{plan_file} was made from the storage {plan.registry}, not over the API")
+    if connection.registry is not None:
+        wanted = connection.access().name
+        if wanted != plan.registry:
+            raise PlanRejectedError(f"{plan_file} is a plan for {plan.registry}, not for {wanted}")
+    return plan

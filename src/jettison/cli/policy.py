@@ -1,0 +1,25 @@
+"""`jettison policy`: work on policy files."""
+
+from pathlib import Path
+
+import click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Check a policy file."""
+
+
+@command.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+def check(file: Path) -> int:
+    """Read FILE as a policy, and say what is wrong with it: file, line, column, path, and the nearest right key."""
+    from jettison.cli.options import read_text
+    from jettison.cli.output import console, counted
+    from jettison.policy.parse import parse_policy
+
+    policy = parse_policy(read_text(file, "the policy"), str(file))
+    rules = sum(len(each.rules) for each in policy.policies)
+    policies = counted(len(policy.policies), "policy", "policies")
+    console().print(f"{file}: {policies} with {counted(rules, 'rule')}; nothing wrong with it.", markup=False)
+    return 0

@@ -1,0 +1,62 @@
+"""`jettison usage`: how much space each repository takes."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from jettison.cli.options import Connection, connection_options, json_option, registry_argument
+
+if TYPE_CHECKING:
+    from jettison.app.usage import Usage
+
+
+@click.command()
+@registry_argument
+@connection_options
+@json_option
+def command(connection: Connection, *, as_json: bool) -> int:
+    """Show how much space each repository takes, and how much of it nobody else needs.
+
+    Over the API only what a tag leads to can be seen; what was deleted and not yet collected is not in it.
+    """
+    from jettison.app.sessions import open_registry
+    from jettison.app.usage import measure
+    from jettison.cli.interrupt import Interruption, run_interruptibly
+    from jettison.cli.output import print_json, progress_on_terminal, warn
+
+    access = connection.access()
+    history = connection.open_history()
+    configured = access.entry.repositories
+
+    async def work(interruption: Interruption) -> "Usage":
+        async with open_registry(
+            access,
+            history,
+            repositories=connection.exact_repositories(configured),
+            warn=warn,
+            progress=progress_on_terminal("reading repositories:"),
+        ) as registry:
+            return measure(await registry.read(connection.wanted(configured), datetime.now(UTC)))
+
+    usage = run_interruptibly(work)
+    if as_json:
+        print_json({"version": 1, **asdict(usage)})
+    else:
+        print_usage(usage)
+    return 0 if all(each.complete for each in usage.repositories) else 4
+
+
+def print_usage(usage: "Usage") -> None:
+    """Print the table and the sum."""
+    from jettison.cli.output import console, counted, exact_text, size_text, table
+
+    made = table("repository", "tags", "manifests", "size", "alone", right=("tags", "manifests", "size", "alone"))
+    for each in usage.repositories:
+        name = each.name if each.complete else f"{each.name} (could not be read completely)"
+        made.add_row(name, f"{each.tags:,}", f"{each.manifests:,}", size_text(each.size), size_text(each.alone))
+    out = console()
+    out.print(made)
+    repositories = counted(len(usage.repositories), "repository", "repositories")
+    out.print(f"{repositories}, {exact_text(usage.total)} in all.")
