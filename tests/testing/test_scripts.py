@@ -21,14 +21,16 @@ def make_bin(tmp_path: Path) -> MakeBin:
     def make(**programs: str) -> Path:
         folder = tmp_path / "bin"
         folder.mkdir()
-        for name in _COREUTILS:
+        made = {name.replace("_", "-"): text for name, text in programs.items()}
+        for name in set(_COREUTILS) - set(made):
             found = shutil.which(name)
             assert found is not None
             (folder / name).symlink_to(found)
-        for name, text in programs.items():
-            script = folder / name.replace("_", "-")
-            script.write_text(f"#!/bin/sh\n{text}\n")
-            script.chmod(0o755)
+        for name, text in made.items():
+            # "x": a file that exists is never written to, for it might be a link to the machine's own program.
+            with (folder / name).open("x") as script:
+                script.write(f"#!/bin/sh\n{text}\n")
+            (folder / name).chmod(0o755)
         return folder
 
     return make
