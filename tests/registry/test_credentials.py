@@ -123,9 +123,9 @@ def test_a_damaged_file_is_an_error_that_tells_no_secret(tmp_path: Path, config:
 
 
 def test_asks_the_store_on_standard_input(tmp_path: Path) -> None:
-    program = f"""assert sys.argv[1:] == ["get"], sys.argv
+    program = """assert sys.argv[1:] == ["get"], sys.argv
 assert not any("example" in argument for argument in sys.argv)
-print(json.dumps({{"ServerURL": server, "Username": "tester", "Secret": "for " + server}}))"""
+print(json.dumps({"ServerURL": server, "Username": "tester", "Secret": "for " + server}))"""
     path = install_helper(tmp_path, "store", program)
     found = find(tmp_path, {"credsStore": "store", "auths": {HOST.authority: encoded("wrong")}}, PATH=path)
     assert pair(found) == ("tester", "for registry.example.org:5000")

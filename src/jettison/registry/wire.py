@@ -72,6 +72,7 @@ class Wire:
     ) -> Answer:
         """Send one request and read its answer whole, at most `limit` bytes. `what` names the thing in messages.
 
+        The body of an answer that is no success counts for its first 64 KiB only.
         `url` is sent as it stands. Raises BrokenError where another attempt may help, UntrustedError for certificates,
         ContentError for an answer above the limit, which is not read further.
         """
@@ -92,6 +93,8 @@ class Wire:
                 try:
                     if method == "HEAD":
                         body = b""
+                    elif response.status >= 300:
+                        body = await _read_complaint(response)
                     elif (response.content_length or _CHUNK + 1) <= min(limit, _CHUNK):
                         body = await response.read()
                     else:
@@ -123,6 +126,17 @@ class Wire:
             parts.append(part)
             deadline.reschedule(min(last, clock() + self._limits.read_timeout))
         return b"".join(parts)
+
+
+async def _read_complaint(response: aiohttp.ClientResponse) -> bytes:
+    """Read what an error says; what is longer than any registry's error is a page that nobody needs."""
+    body = b""
+    async for part in response.content.iter_chunked(_CHUNK):
+        body += part
+        if len(body) > _CHUNK:
+            response.close()
+            break
+    return body[:_CHUNK]
 
 
 class _SentOnceError(aiohttp.ClientError):
