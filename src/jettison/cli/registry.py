@@ -185,7 +185,7 @@ def _print_status(told: "RegistryStatus | None", abilities: "Abilities | None") 
             ("root directory", "root_directory", configuration.root_directory or "-"),
         ):
             origin = origins.get(name)
-            made.add_row(label, value, f"{origin.kind} {origin.name}".strip() if origin else "")
+            made.add_row(label, value, str(origin) if origin else "")
         if told.started_at is not None:
             made.add_row("started", f"{told.started_at.astimezone():%Y-%m-%d %H:%M:%S}", "")
     if abilities is not None:
@@ -211,7 +211,7 @@ def _document(connection: Connection, told: "RegistryStatus | None", abilities: 
             "cache": values.cache,
             "driver": values.driver,
             "root_directory": values.root_directory,
-            "origins": {name: f"{origin.kind} {origin.name}".strip() for name, origin in told.origins.items()},
+            "origins": {name: str(origin) for name, origin in told.origins.items()},
         }
     return {
         "version": 1,

@@ -255,7 +255,7 @@ class _Reader:
         value = str(node[key])
         if value not in known:
             near = difflib.get_close_matches(value, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            hint = f"did you mean {str(near[0])!r}?" if near else f"known: {', '.join(known)}"
             self._refuse(node, key, path, f"{value!r} is not known here; {hint}")
         return value
 

@@ -1,0 +1,81 @@
+"""Manifests of every kind, and those that are none."""
+
+import json
+
+import pytest
+
+from jettison.oci import media_types
+from jettison.oci.digest import Digest
+from jettison.oci.manifest import Kind, Manifest, ManifestError, parse_manifest
+from jettison.testing import images
+
+CONFIG = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": str(Digest.of(b"config")), "size": 6}
+LAYER = {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": str(Digest.of(b"layer")), "size": 5}
+
+
+def parse(document: object, media_type: str | None = None) -> Manifest:
+    body = json.dumps(document).encode()
+    return parse_manifest(Digest.of(body), body, media_type)
+
+
+@pytest.mark.parametrize("media", ["oci", "docker"])
+def test_an_image(media: images.Media) -> None:
+    built = images.image(media=media)
+    manifest = parse_manifest(built.digest, built.body, built.media_type)
+    assert manifest.kind is Kind.IMAGE
+    assert [blob.digest for blob in manifest.blobs] == [blob.digest for blob in built.blobs]
+    assert manifest.config == manifest.blobs[0]
+    assert parse_manifest(built.digest, built.body) == manifest, "storage keeps no media type"
+
+
+def test_an_index_with_its_platforms() -> None:
+    children = [images.image(seed=each, platform=f"linux/{each}") for each in ("amd64", "arm64")]
+    built = images.index(children)
+    manifest = parse_manifest(built.digest, built.body, built.media_type)
+    assert manifest.kind is Kind.INDEX
+    assert [child.digest for child in manifest.children] == [child.digest for child in children]
+    assert dict(manifest.platforms)[children[1].digest] == "linux/arm64"
+
+
+def test_a_cache_of_buildkit_is_an_index_of_blobs() -> None:
+    manifest = parse({"schemaVersion": 2, "manifests": [LAYER, CONFIG]}, media_types.OCI_INDEX)
+    assert manifest.children == ()
+    assert [blob.digest for blob in manifest.blobs] == [LAYER["digest"], CONFIG["digest"]]
+
+
+def test_an_artifact_and_its_subject() -> None:
+    subject = images.image()
+    built = images.oci_artifact_manifest([b"sbom"], subject=subject)
+    manifest = parse_manifest(built.digest, built.body, built.media_type)
+    assert manifest.kind is Kind.ARTIFACT
+    assert manifest.subject is not None
+    assert manifest.subject.digest == subject.digest
+
+
+def test_an_unknown_type_names_every_digest_in_it() -> None:
+    manifest = parse({"schemaVersion": 1, "fsLayers": [{"blobSum": LAYER["digest"]}]}, "application/vnd.example+json")
+    assert manifest.kind is Kind.UNKNOWN
+    assert manifest.named == (LAYER["digest"],)
+
+
+def test_an_unknown_type_whose_fields_mean_something_else() -> None:
+    manifest = parse({"layers": "none", "config": LAYER["digest"]}, "application/vnd.example+json")
+    assert manifest.named == (LAYER["digest"],)
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (b"", media_types.OCI_IMAGE),
+        (b"{", media_types.OCI_IMAGE),
+        (b"[]", None),
+        (b"null", None),
+        (json.dumps({"config": CONFIG, "layers": "many"}).encode(), media_types.OCI_IMAGE),
+        (json.dumps({"layers": [LAYER]}).encode(), media_types.OCI_IMAGE),
+        (json.dumps({"config": CONFIG, "layers": []}).encode(), media_types.OCI_INDEX),
+        (json.dumps({"config": {**CONFIG, "digest": "sha256:12"}, "layers": []}).encode(), media_types.OCI_IMAGE),
+    ],
+)
+def test_what_is_no_manifest(body: bytes, media_type: str | None) -> None:
+    with pytest.raises(ManifestError):
+        parse_manifest(Digest.of(body), body, media_type)
