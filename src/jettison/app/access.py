@@ -68,7 +68,7 @@ def resolve_access(
 def _entry(configuration: settings.Configuration, wanted: str | None) -> settings.Registry:
     registries = configuration.registries
     if wanted is None:
-        wanted = configuration.default or (next(iter(registries)) if len(registries) == 1 else None)
+        wanted = configuration.only_name
         if wanted is None:
             known = f"its names are {', '.join(registries)}" if registries else "there is none in the configuration"
             raise UsageError(f"which registry? Give a URL such as http://127.0.0.1:5000, or a name; {known}")

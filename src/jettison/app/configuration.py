@@ -84,6 +84,16 @@ class Configuration(_Strict, frozen=True):
     default: str | None = None
     history: str | None = None
 
+    @property
+    def only_name(self) -> str | None:
+        """The name of the registry that is meant where none is named: the default, or the only one."""
+        return self.default or (next(iter(self.registries)) if len(self.registries) == 1 else None)
+
+    def policy_of(self, name: str | None) -> tuple[str | None, int | None]:
+        """Return `policy` and `keep` of a registry by name, None for what it does not say."""
+        entry = self.registries.get(name or "")
+        return (entry.policy, entry.keep) if entry is not None else (None, None)
+
 
 def load_configuration(path: Path | None, environment: Mapping[str, str] = os.environ) -> Configuration:
     """Read the configuration from `path`, or from the first place that has one; an empty one where none has.

@@ -126,10 +126,7 @@ def restart(connection: Connection, *, yes: bool, as_json: bool) -> int:
 
 def _names_a_registry(connection: Connection) -> bool:
     """Whether the command line or the configuration says which registry is meant; a file alone may be asked too."""
-    if connection.registry is not None:
-        return True
-    configuration = connection.configuration()
-    return configuration.default is not None or len(configuration.registries) == 1
+    return (connection.registry or connection.configuration().only_name) is not None
 
 
 def _required(connection: Connection) -> "RunningRegistry":

@@ -1,7 +1,6 @@
 """`jettison schedule`: let a run start by itself."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,8 +20,7 @@ def command() -> None:
 
 
 @command.command(context_settings=_PASS_ON)
-@click.argument("registry", metavar="REGISTRY")
-@click.argument("run_options", nargs=-1, type=click.UNPROCESSED, metavar="[RUN OPTIONS]...")
+@click.argument("run_arguments", nargs=-1, type=click.UNPROCESSED, metavar="[REGISTRY] [RUN OPTIONS]...")
 @click.option("--cron", required=True, metavar="EXPRESSION", help='When, as in a crontab: "0 0 * * *" is midnight.')
 @click.option(
     "--kind",
@@ -33,24 +31,36 @@ def command() -> None:
 )
 @click.option("--print", "print_only", is_flag=True, help="Only show what would be written.")
 @json_option
-def install(
-    registry: str, run_options: tuple[str, ...], cron: str, kind: str, *, print_only: bool, as_json: bool
-) -> int:
+def install(run_arguments: tuple[str, ...], cron: str, kind: str, *, print_only: bool, as_json: bool) -> int:
     """Schedule `jettison run REGISTRY RUN-OPTIONS --yes`. Installing again replaces what was there.
+
+    Without REGISTRY it is the configuration's default one.
 
     \b
     jettison schedule install http://127.0.0.1:5000 --cron "0 0 * * *" --keep 10 --control docker --collector registry
     """
+    from jettison.app.access import Overrides, resolve_access
     from jettison.app.configuration import load_configuration
     from jettison.app.schedule import install as install_job
+    from jettison.cli.options import PolicyChoice
     from jettison.cli.output import print_json
+    from jettison.cli.run import command as run_command
 
-    arguments = _checked(registry, run_options)
-    configuration = load_configuration(_config_in(run_options))
+    arguments = list(run_arguments)
+    if not {"--yes", "-y"} & set(arguments):
+        arguments.append("--yes")
+    # What `jettison run` would refuse every night is refused now.
+    parsed = run_command.make_context("jettison run", list(arguments)).params
+    configuration = load_configuration(parsed["config"])
+    registry = parsed["registry"] or configuration.only_name
+    access = resolve_access(configuration, registry, Overrides())
+    PolicyChoice(**{name: parsed[name] for name in PolicyChoice.__dataclass_fields__}).load(
+        *configuration.policy_of(registry)
+    )
     secrets = [entry.auth.password_env for entry in configuration.registries.values() if entry.auth]
     installation = install_job(
-        registry,
-        arguments,
+        registry or access.name,
+        ["run", *arguments],
         cron,
         kind=kind,  # type: ignore[arg-type]  # click.Choice gives one of the three
         print_only=print_only,
@@ -101,24 +111,6 @@ def remove(registry: str, *, as_json: bool) -> int:
     else:
         console().print(f"Nothing was scheduled for {registry}; `jettison schedule show` lists what is.", markup=False)
     return 0
-
-
-def _checked(registry: str, run_options: tuple[str, ...]) -> list[str]:
-    """Return the arguments of the scheduled run, checked as `jettison run` would check them. Raises click's errors."""
-    from jettison.cli.run import command as run_command
-
-    arguments = [registry, *run_options]
-    if not {"--yes", "-y"} & set(run_options):
-        arguments.append("--yes")
-    run_command.make_context("jettison run", list(arguments))
-    return ["run", *arguments]
-
-
-def _config_in(run_options: tuple[str, ...]) -> Path | None:
-    for option, value in zip(run_options, run_options[1:], strict=False):
-        if option == "--config":
-            return Path(value)
-    return None
 
 
 def _print_installation(installation: "Installation", *, print_only: bool) -> None:
