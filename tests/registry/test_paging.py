@@ -57,6 +57,7 @@ def test_puts_a_prefix_back_that_a_proxy_took_away() -> None:
         "https://host/v2/_catalog?last=b",
         "https://host:5000@evil/v2/",
         "javascript:1",
+        "http://[",
         "/v2/_catalog?last=a b",
     ],
 )

@@ -45,9 +45,10 @@ def check_ping(url: RegistryUrl, answer: Answer) -> None:
         return
     if answer.status == 200 and (not answer.body.strip() or _is_object(answer.body)):
         return
+    hint = f" Or is it HTTPS, so https://{url.authority}?" if url.is_plain and answer.status == 400 else ""
     raise ContentError(
         f"not a registry: {url} answers HTTP {answer.status} to {url.prefix}/v2/ as no registry does. Is the port "
-        "right, and the path below which a proxy serves the registry?",
+        f"right, and the path below which a proxy serves the registry?{hint}",
         status=answer.status,
     )
 

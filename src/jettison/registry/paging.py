@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from jettison.errors import ContentError
-from jettison.registry.url import RegistryUrl, origin_of
+from jettison.registry.url import RegistryUrl, joined, origin_of
 
 _LINK = re.compile(r'[ \t,]*<([^>]*)>((?:[ \t]*;[ \t]*[^\s=;,"]+(?:[ \t]*=[ \t]*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]*))?)*)')
 _PARAMETER = re.compile(r';[ \t]*([^\s=;,"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))')
@@ -65,7 +65,7 @@ class Pages:
         return target
 
     def _own(self, here: str, link: str) -> str:
-        url = urljoin(f"{self._url.origin}{here}", link)
+        url = joined(f"{self._url.origin}{here}", link)
         if _UNSAFE.search(url) or origin_of(url) != self._url.origin:
             raise ContentError(
                 f"registry {self._url}: the next page of {self._what} is said to be on {origin_of(url) or 'no host'}; "

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from jettison import __version__
 from jettison.errors import ContentError, RegistryError, UnauthorizedError, UnreachableError
@@ -17,7 +17,7 @@ from jettison.registry.pacing import Pacer, retry_after
 from jettison.registry.refusals import refusal
 from jettison.registry.settings import Limits, TlsSettings
 from jettison.registry.tokens import TokenRequest
-from jettison.registry.url import RegistryUrl, origin_of
+from jettison.registry.url import RegistryUrl, joined, origin_of
 from jettison.registry.wire import Answer, BrokenError, Wire
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -201,7 +201,7 @@ class Transport:
 
     def _redirect_target(self, method: str, url: str, answer: Answer, what: str) -> str:
         location = answer.headers.get("Location", "")
-        target = urljoin(url, location).partition("#")[0]
+        target = joined(url, location).partition("#")[0]
         origin = origin_of(target)
         if not location or origin is None or "@" in urlsplit(target).netloc or not _is_sendable(target):
             raise ContentError(f"registry {self._url}, {what}: redirected (HTTP {answer.status}) to no usable address")

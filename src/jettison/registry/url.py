@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Final, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from jettison.errors import UsageError
 
@@ -93,6 +93,14 @@ def origin_of(url: str) -> str | None:
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         return None
     return RegistryUrl(parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme]).origin
+
+
+def joined(base: str, reference: str) -> str:
+    """Return the URL that `reference` means in a document at `base` (RFC 3986, 5), empty where it means none."""
+    try:
+        return urljoin(base, reference)
+    except ValueError:
+        return ""
 
 
 def _split(text: str) -> SplitResult:

@@ -179,8 +179,9 @@ def _translated(error: Exception, url: str) -> Exception:
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:
-    for each in (error, getattr(error, "certificate_error", None), getattr(error, "os_error", None), error.__cause__):
-        if isinstance(each, ssl.SSLError):
+    # aiohttp's own classes are SSLErrors too, but without what OpenSSL said.
+    for each in (getattr(error, "certificate_error", None), getattr(error, "os_error", None), error, error.__cause__):
+        if isinstance(each, ssl.SSLError) and not isinstance(each, aiohttp.ClientError):
             return each
     return None
 
