@@ -101,6 +101,10 @@ class Inventory:
 
     `registry` is its URL or storage path, `source` is "api" or "storage". `problems` are those of the whole, such as
     a catalogue that could not be listed to its end; then repositories may be missing here.
+
+    A source that sees the disk tells in `stored` the bytes there of every blob that a manifest refers to, where there
+    are any: a descriptor may lie, or name what was never pushed. `stored_as` names the blob that holds the content of
+    a digest of another algorithm. None: the source cannot tell.
     """
 
     registry: str
@@ -108,6 +112,8 @@ class Inventory:
     taken: datetime
     repositories: tuple[Repository, ...] = ()
     problems: tuple[Problem, ...] = ()
+    stored: Mapping[Digest, int] | None = None
+    stored_as: Mapping[Digest, Digest] = field(default_factory=dict)
 
     @property
     def tag_count(self) -> int:

@@ -16,7 +16,8 @@ Owner = tuple[str, Digest]
 class Space:
     """Who needs which blob, over all repositories. A manifest's own bytes are a blob like any other.
 
-    Layers that live elsewhere (foreign) count nothing. Sizes are those that manifests tell.
+    Sizes are those on the disk where the inventory tells them. Otherwise they are those that manifests tell, and layers
+    that live elsewhere (foreign) count nothing.
     """
 
     sizes: Mapping[Digest, int]
@@ -31,7 +32,7 @@ class Space:
         blobs: dict[Owner, Collection[Digest]] = {}
         for repository in inventory.repositories:
             for digest, manifest in repository.manifests.items():
-                mine = blob_sizes(manifest)
+                mine = blob_sizes(manifest) if inventory.stored is None else _stored_sizes(manifest, inventory)
                 sizes |= mine
                 owners.update(mine.keys())
                 blobs[repository.name, digest] = mine.keys()
@@ -62,6 +63,14 @@ def blob_sizes(manifest: Manifest) -> dict[Digest, int]:
     sizes = {blob.digest: blob.size for blob in manifest.blobs if not blob.is_foreign}
     sizes[manifest.digest] = manifest.size
     return sizes
+
+
+def _stored_sizes(manifest: Manifest, inventory: Inventory) -> dict[Digest, int]:
+    """Return what a manifest keeps in the blob store, by the digests and with the bytes that it is stored with."""
+    stored = inventory.stored or {}
+    named = (manifest.digest, *(blob.digest for blob in manifest.blobs))
+    kept = (inventory.stored_as.get(digest, digest) for digest in named)
+    return {digest: stored[digest] for digest in kept if digest in stored}
 
 
 def image_size(repository: Repository, digest: Digest) -> int:
