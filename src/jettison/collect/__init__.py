@@ -1,0 +1,1 @@
+"""What may be collected: what manifests refer to, what is reachable, what is condemned. Pure."""
