@@ -1,0 +1,81 @@
+"""Small files and folders, read without following what cannot be followed and without waiting for what never comes."""
+
+import os
+from typing import Final
+
+from jettison.oci.inventory import Problem
+
+_CHUNK: Final = 65536
+# Not to wait for a writer where somebody put a named pipe.
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_FOLDER: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
+
+
+class TooLargeError(Exception):
+    """A file is larger than what it should hold can be."""
+
+
+def read_file(path: str, limit: int, folder: int | None = None) -> bytes:
+    """Return a file's content. Raises OSError, and TooLargeError for one of more than `limit` bytes."""
+    descriptor = os.open(path, _READ, dir_fd=folder)
+    try:
+        # A regular file gives all that was asked for unless it ends, so a small one takes a single read.
+        content = os.read(descriptor, _CHUNK)
+        if len(content) == _CHUNK:
+            parts = [content]
+            total = _CHUNK
+            while total <= limit and (part := os.read(descriptor, _CHUNK)):
+                parts.append(part)
+                total += len(part)
+            content = b"".join(parts)
+    finally:
+        os.close(descriptor)
+    if len(content) > limit:
+        raise TooLargeError(path)
+    return content
+
+
+# Path would make an object of every name, and takes no descriptor: with hundreds of thousands of files both count.
+def names_in(folder: str | int) -> list[str]:
+    """Return the names in a folder, given by its path or descriptor. Raises OSError."""
+    return os.listdir(folder)  # noqa: PTH208  # see above
+
+
+def status(path: str, folder: int | None = None) -> os.stat_result:
+    """Return what the system knows of a file, following symbolic links. Raises OSError."""
+    return os.stat(path, dir_fd=folder)
+
+
+def open_folder(path: str, folder: int | None = None) -> int:
+    """Open a folder and return its descriptor, following symbolic links. Raises OSError."""
+    return os.open(path, _FOLDER, dir_fd=folder)
+
+
+def open_own_folder(root: int, path: str) -> int:
+    """Open the folder `path` below the descriptor `root` without following a symbolic link anywhere on the way.
+
+    Raises OSError: ELOOP or ENOTDIR where a link stands in the way.
+    """
+    descriptor = os.dup(root)
+    try:
+        for part in path.split("/"):
+            inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def is_absent(error: OSError) -> bool:
+    """Whether an error says that there is no such file."""
+    return isinstance(error, FileNotFoundError | NotADirectoryError)
+
+
+def unreadable(what: str, error: Exception, *, code: str = "unreadable", blocks: bool = True) -> Problem:
+    """Describe why `what` could not be read."""
+    if isinstance(error, TooLargeError):
+        return Problem(code, f"{what} is far larger than it can be", blocks)
+    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    return Problem(code, f"{what} could not be read: {reason}", blocks)

@@ -1,0 +1,359 @@
+"""LocalStorage: a registry's storage on a local file system, read."""
+
+import os
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jettison.collect.blob import StoredBlob
+from jettison.collect.references import DigestText
+from jettison.errors import StorageError
+from jettison.oci.config import parse_date
+from jettison.oci.digest import Digest
+from jettison.oci.inventory import Problem, Tag
+from jettison.oci.reference import is_tag
+from jettison.storage import layout
+from jettison.storage.contract import (
+    BlobListing,
+    Body,
+    LayerListing,
+    RepositoryListing,
+    RevisionListing,
+    TagListing,
+    Upload,
+)
+from jettison.storage.files import TooLargeError, is_absent, names_in, open_folder, read_file, status, unreadable
+from jettison.storage.layout import readable
+from jettison.storage.place import find_root
+from jettison.storage.walk import list_repositories
+
+
+class LocalStorage:
+    """The storage whose driver's root directory is `root`; symbolic links in it are followed.
+
+    Raises StorageError where `root` does not hold a registry's storage.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = find_root(root)
+        self._root = str(self.root)
+
+    @property
+    def name(self) -> str:
+        """The root directory, absolute."""
+        return self._root
+
+    def blobs(self) -> BlobListing:
+        """List the blobs: a folder of each of 256 prefixes, and no file."""
+        digests: set[DigestText] = set()
+        problems: list[Problem] = []
+
+        def listed(path: str) -> list[str]:
+            try:
+                return names_in(f"{self._root}/{path}")
+            except OSError as error:
+                # Its blobs, if it has any, are not listed and so not collected.
+                if isinstance(error, NotADirectoryError):
+                    problems.append(_foreign(path))
+                elif not is_absent(error):
+                    problems.append(unreadable(f"the folder {readable(path)}", error, code="unlisted", blocks=False))
+                return []
+
+        for algorithm in listed(layout.BLOBS):
+            if algorithm not in layout.HEX_LENGTH:
+                problems.append(_foreign(f"{layout.BLOBS}/{algorithm}"))
+                continue
+            for prefix in listed(f"{layout.BLOBS}/{algorithm}"):
+                folder = f"{layout.BLOBS}/{algorithm}/{prefix}"
+                found, foreign = layout.digests_of_folders(algorithm, listed(folder), prefix)
+                digests.update(found)
+                problems += [_foreign(f"{folder}/{name}") for name in foreign]
+        return BlobListing(frozenset(digests), tuple(problems))
+
+    def stored(self, digests: Iterable[DigestText]) -> dict[DigestText, StoredBlob]:
+        """Return size and time of those of the blobs that have data; others are left out, whatever the reason."""
+        found: dict[DigestText, StoredBlob] = {}
+        try:
+            blobs = open_folder(f"{self._root}/{layout.BLOBS}")
+        except OSError as error:
+            if is_absent(error):
+                return found
+            raise _cannot("list", self.root / layout.BLOBS, error) from error
+        try:
+            for digest in digests:
+                algorithm, _, name = digest.partition(":")
+                try:
+                    data = status(f"{algorithm}/{name[:2]}/{name}/data", blobs)
+                except OSError:
+                    continue
+                found[digest] = StoredBlob(Digest(digest), data.st_size, datetime.fromtimestamp(data.st_mtime, UTC))
+        finally:
+            os.close(blobs)
+        return found
+
+    def bodies(self, digests: Iterable[DigestText], limit: int) -> Iterator[tuple[DigestText, Body]]:
+        """Read blobs of at most `limit` bytes each."""
+        try:
+            blobs = open_folder(f"{self._root}/{layout.BLOBS}")
+        except OSError as error:
+            if not is_absent(error):
+                raise _cannot("open", self.root / layout.BLOBS, error) from error
+            yield from ((digest, None) for digest in digests)
+            return
+        try:
+            for digest in digests:
+                algorithm, _, name = digest.partition(":")
+                try:
+                    body: Body = read_file(f"{algorithm}/{name[:2]}/{name}/data", limit, blobs)
+                except (OSError, TooLargeError) as error:
+                    absent = isinstance(error, OSError) and is_absent(error)
+                    body = None if absent else unreadable(f"the data of {digest}", error, code="unreadable-data")
+                yield digest, body
+        finally:
+            os.close(blobs)
+
+    def repositories(self) -> RepositoryListing:
+        """List the repositories."""
+        return list_repositories(f"{self._root}/{layout.REPOSITORIES}")
+
+    def tags(self, repository: str, *, dated: bool) -> TagListing:
+        """List a repository's tags, read what each points to, and when that was written."""
+        tags: list[Tag] = []
+        problems: list[Problem] = []
+        try:
+            folder = open_folder(f"{self._root}/{layout.tags_folder(repository)}")
+        except OSError as error:
+            if is_absent(error):
+                return TagListing()
+            return TagListing((), (unreadable("the tags", error, code="unlisted"),))
+        try:
+            for name in sorted(names_in(folder)):
+                tag = _read_tag(folder, name, dated=dated)
+                if isinstance(tag, Tag):
+                    tags.append(tag)
+                else:
+                    problems.append(tag)
+        except OSError as error:
+            return TagListing((), (unreadable("the tags", error, code="unlisted"),))
+        finally:
+            os.close(folder)
+        return TagListing(tuple(tags), tuple(problems))
+
+    def revisions(self, repository: str, *, read: bool) -> RevisionListing:
+        """List a repository's revisions. Without `read` a link's size is compared with what it should be, no more."""
+        listing = _Links(f"{self._root}/{layout.revisions_folder(repository)}", "revision")
+        pushed: dict[DigestText, datetime] = {}
+        for algorithm, names in listing.algorithms():
+            found, foreign = layout.digests_of_folders(algorithm, names)
+            listing.foreign(foreign)
+            for digest in found:
+                when = listing.check(digest, read=read)
+                if when is not None:
+                    pushed[digest] = when
+        return RevisionListing(pushed, tuple(listing.problems), listing.is_complete)
+
+    def layers(self, repository: str, *, canonical: bool) -> LayerListing:
+        """List a repository's layer links. Only links of another algorithm than sha256 are read."""
+        listing = _Links(f"{self._root}/{layout.layers_folder(repository)}", "layer")
+        digests: set[DigestText] = set()
+        stored_as: dict[DigestText, DigestText] = {}
+        for algorithm, names in listing.algorithms(frozenset() if canonical else {layout.CANONICAL}):
+            found, foreign = layout.digests_of_folders(algorithm, names)
+            listing.foreign(foreign)
+            if algorithm == layout.CANONICAL:
+                digests.update(found)
+                continue
+            for digest in found:
+                digests.add(digest)
+                target = listing.target(digest)
+                if target is not None:
+                    stored_as[digest] = target
+        return LayerListing(frozenset(digests), stored_as, tuple(listing.problems), listing.is_complete)
+
+    def uploads(self, repository: str) -> tuple[Upload, ...]:
+        """List a repository's unfinished uploads; one that does not tell when it began, began when its folder says."""
+        folder = f"{self._root}/{layout.uploads_folder(repository)}"
+        uploads: list[Upload] = []
+        try:
+            for identifier in sorted(names_in(folder)):
+                upload = _read_upload(folder, identifier)
+                if upload is not None:
+                    uploads.append(upload)
+        except OSError as error:
+            if is_absent(error):
+                return ()
+            raise _cannot("list", Path(folder), error) from error
+        return tuple(uploads)
+
+    def points_to(self, repository: str, tag: str) -> Digest | None:
+        """Return what a tag points to now, None where there is no such tag."""
+        path = f"{self._root}/{layout.tag_link(repository, tag)}"
+        try:
+            content = read_file(path, layout.LONGEST_LINK)
+        except (OSError, TooLargeError) as error:
+            if isinstance(error, OSError) and is_absent(error):
+                return None
+            raise _cannot("read", Path(path), error) from error
+        digest = layout.parse_link(content)
+        if digest is None:
+            raise StorageError(f"{path}: {_malformed(content)}; push the tag again to repair it")
+        return digest
+
+    def has_revision(self, repository: str, digest: Digest) -> bool:
+        """Whether the repository links the manifest now."""
+        path = f"{self._root}/{layout.revision_link(repository, digest)}"
+        try:
+            status(path)
+        except OSError as error:
+            if is_absent(error):
+                return False
+            raise _cannot("read", Path(path), error) from error
+        return True
+
+
+class _Links:
+    """The links below one folder of a repository, `<algorithm>/<hex>/link`, and what is wrong with them."""
+
+    def __init__(self, folder: str, kind: str) -> None:
+        self._folder = folder
+        self._kind = kind
+        self._algorithm = ""
+        self._descriptor = -1
+        self.problems: list[Problem] = []
+        self.is_complete = True
+
+    def algorithms(self, but: AbstractSet[str] = frozenset()) -> Iterator[tuple[str, list[str]]]:
+        """Yield each algorithm with the names in its folder, which stays open until the next one is asked for."""
+        try:
+            algorithms = sorted(names_in(self._folder))
+        except OSError as error:
+            self._unlisted("", error)
+            return
+        for algorithm in algorithms:
+            if algorithm in but:
+                continue
+            if algorithm not in layout.HEX_LENGTH:
+                self.foreign([algorithm])
+                continue
+            try:
+                self._descriptor = open_folder(f"{self._folder}/{algorithm}")
+            except OSError as error:
+                self._unlisted(algorithm, error)
+                continue
+            try:
+                try:
+                    names = names_in(self._descriptor)
+                except OSError as error:
+                    self._unlisted(algorithm, error)
+                    continue
+                yield algorithm, names
+            finally:
+                os.close(self._descriptor)
+
+    def foreign(self, names: Iterable[str]) -> None:
+        """Note names that stand for no digest."""
+        self.problems += [
+            Problem(
+                "foreign", f"{readable(name)!r} among the {self._kind} links is none of the registry's", blocks=False
+            )
+            for name in names
+        ]
+
+    def check(self, digest: DigestText, *, read: bool) -> datetime | None:
+        """Return when a link was written, None where there is none; note what is wrong with it.
+
+        Damage counts as a link of the digest that its path names: up to 3.0 the registry writes links in place, so a
+        reader may see one that is not written yet.
+        """
+        path = f"{digest.partition(':')[2]}/link"
+        try:
+            link = status(path, self._descriptor)
+        except OSError as error:
+            if is_absent(error):
+                return None
+            self.problems.append(unreadable(f"the {self._kind} link of {digest}", error, code="unreadable-link"))
+            return datetime.fromtimestamp(0, UTC)
+        if read or link.st_size != len(digest):
+            target = self.target(digest)
+            if target is not None and target != digest:
+                text = f"the {self._kind} link of {digest} names another digest, {target}"
+                self.problems.append(Problem("misleading-link", text))
+        return datetime.fromtimestamp(link.st_mtime, UTC)
+
+    def target(self, digest: DigestText) -> Digest | None:
+        """Return what a link names; None where it is missing or damaged, and damage is noted."""
+        try:
+            content = read_file(f"{digest.partition(':')[2]}/link", layout.LONGEST_LINK, self._descriptor)
+        except (OSError, TooLargeError) as error:
+            if not (isinstance(error, OSError) and is_absent(error)):
+                what = f"the {self._kind} link of {digest}"
+                self.problems.append(unreadable(what, error, code="unreadable-link"))
+            return None
+        target = layout.parse_link(content)
+        if target is None:
+            text = f"the {self._kind} link of {digest} is damaged: {_malformed(content)}"
+            self.problems.append(Problem("damaged-link", text))
+        return target
+
+    def _unlisted(self, algorithm: str, error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            return
+        if isinstance(error, NotADirectoryError) and algorithm:
+            self.foreign([algorithm])
+            return
+        self.is_complete = False
+        self.problems.append(
+            unreadable(f"the {algorithm} {self._kind} links".replace("  ", " "), error, code="unlisted")
+        )
+
+
+def _read_tag(folder: int, name: str, *, dated: bool) -> Tag | Problem:
+    link = f"{name}/current/link"
+    shown = readable(name)
+    try:
+        content = read_file(link, layout.LONGEST_LINK, folder)
+        pushed = datetime.fromtimestamp(status(link, folder).st_mtime, UTC) if dated else None
+    except FileNotFoundError:
+        # An interrupted push leaves this, and hides nothing: what it pushed is a revision.
+        return Problem("tag-without-target", f"tag {shown} points to nothing", blocks=False)
+    except NotADirectoryError:
+        return Problem("foreign", f"{shown!r} among the tags is none of the registry's", blocks=False)
+    except (OSError, TooLargeError) as error:
+        return unreadable(f"tag {shown}", error, code="unreadable-link")
+    digest = layout.parse_link(content)
+    if digest is None:
+        return Problem("damaged-link", f"what tag {shown} points to is damaged: {_malformed(content)}")
+    if not is_tag(name):
+        return Problem("bad-name", f"{shown!r} is no legal tag")
+    return Tag(name, digest, pushed)
+
+
+def _read_upload(folder: str, identifier: str) -> Upload | None:
+    path = f"{folder}/{identifier}"
+    try:
+        its_folder = status(path)
+    except FileNotFoundError:  # it ended just now
+        return None
+    started = None
+    try:
+        started = parse_date(read_file(f"{path}/startedat", layout.LONGEST_LINK).decode("ascii", "replace").strip())
+        size = status(f"{path}/data").st_size
+    except (OSError, TooLargeError):
+        size = 0
+    return Upload(identifier, started or datetime.fromtimestamp(its_folder.st_mtime, UTC), size)
+
+
+def _malformed(content: bytes) -> str:
+    if not content:
+        return "it is empty"
+    return f"{content[:80].decode('ascii', 'backslashreplace')!r} is no digest"
+
+
+def _foreign(path: str) -> Problem:
+    return Problem("foreign", f"{readable(path)} is none of the registry's", blocks=False)
+
+
+def _cannot(what: str, path: Path, error: Exception) -> StorageError:
+    reason = error.strerror if isinstance(error, OSError) else "it is far larger than it can be"
+    return StorageError(f"{path}: cannot {what} it: {reason}; run as the user that owns the registry's storage")

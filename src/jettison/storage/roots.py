@@ -1,0 +1,196 @@
+"""Reading what a mark needs: what every repository holds, and what every manifest refers to."""
+
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Protocol
+
+from jettison.collect.mark import CompleteMark, Holding, IncompleteMark, Reading, mark
+from jettison.collect.references import DigestText, References, references_of
+from jettison.oci.digest import Digest
+from jettison.oci.inventory import Problem
+from jettison.oci.manifest import LARGEST_MANIFEST, ManifestError
+from jettison.storage.contract import Body, StorageReader
+from jettison.storage.layout import readable
+
+
+class KnownReferences(Protocol):
+    """What manifests that were read before refer to; they never change."""
+
+    def known(self, digests: AbstractSet[DigestText]) -> Mapping[DigestText, References]:
+        """Return those that are known."""
+        ...
+
+    def remember(self, entries: Mapping[DigestText, References]) -> None:
+        """Keep these. Their bodies had their digests."""
+        ...
+
+
+@contextmanager
+def _no_cycles() -> Iterator[None]:
+    """Keep Python's collector of cycles from searching hundreds of thousands of new values that have none."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """All that a mark needs. `problems` may hide whole repositories; `harmless` are foreign files and the like."""
+
+    holdings: tuple[Holding, ...]
+    readings: Mapping[DigestText, Reading]
+    problems: tuple[Problem, ...] = ()
+    harmless: tuple[Problem, ...] = ()
+
+    def mark(self) -> CompleteMark | IncompleteMark:
+        """Mark from these roots."""
+        return mark(self.holdings, self.readings, self.problems)
+
+
+def read_roots(storage: StorageReader, listed: AbstractSet[DigestText], known: KnownReferences | None = None) -> Roots:
+    """Read the roots of all repositories.
+
+    `listed` are the blobs, which must have been listed before. What a manifest leads to beyond the revisions, such as a
+    child whose link is gone, is read where it is listed.
+    """
+    with _no_cycles():
+        return _read_roots(storage, listed, known)
+
+
+def _read_roots(storage: StorageReader, listed: AbstractSet[DigestText], known: KnownReferences | None) -> Roots:
+    listing = storage.repositories()
+    held = [_hold(storage, name) for name in listing.names]
+    readings = _Readings(storage, listed, known)
+    readings.read(_all(held))
+    # Layer links matter where a repository is broken, and only there; marking on trial tells which those are.
+    broken = {each.repository for each in mark(held, readings.found).broken}
+    holdings = [
+        _with_layers(storage, name, holding) if holding.repository in broken else holding
+        for name, holding in zip(listing.names, held, strict=True)
+    ]
+    problems = () if listing.is_complete else tuple(problem for problem in listing.problems if problem.blocks)
+    harmless = [problem for problem in listing.problems if not problem.blocks]
+    for holding in holdings:
+        harmless += [
+            Problem(problem.code, f"{holding.repository}: {problem.text}", blocks=False)
+            for problem in holding.problems
+            if not problem.blocks
+        ]
+    return Roots(tuple(holdings), readings.found, problems, tuple(harmless))
+
+
+def _hold(storage: StorageReader, name: str) -> Holding:
+    """Read what a repository holds. Tags come before revisions, as a push writes them the other way round."""
+    tags = storage.tags(name, dated=False)
+    revisions = storage.revisions(name, read=False)
+    others = storage.layers(name, canonical=False)
+    held = frozenset(revisions.pushed)
+    tagged = frozenset([tag.digest for tag in tags.tags])
+    problems = [*tags.problems, *revisions.problems, *others.problems]
+    if not tagged <= held:
+        problems += [dangling(tag.name, tag.digest) for tag in tags.tags if tag.digest not in held]
+    is_complete = revisions.is_complete and others.is_complete
+    return Holding(readable(name), held, tagged, None, others.stored_as, tuple(problems), is_complete)
+
+
+def _with_layers(storage: StorageReader, name: str, holding: Holding) -> Holding:
+    layers = storage.layers(name, canonical=True)
+    fresh = tuple(problem for problem in layers.problems if problem not in holding.problems)
+    return replace(
+        holding,
+        layers=layers.digests,
+        problems=(*holding.problems, *fresh),
+        is_complete=holding.is_complete and layers.is_complete,
+    )
+
+
+def dangling(tag: str, digest: Digest) -> Problem:
+    """Describe a tag whose revision is not linked."""
+    return Problem("dangling-tag", f"tag {tag} points to {digest}, which the repository does not link")
+
+
+def wrong_hash(digest: DigestText) -> Problem:
+    """Describe a manifest whose data is not what its digest says."""
+    return Problem("wrong-hash", f"the data of manifest {digest} is not what its digest says")
+
+
+def _all(holdings: Iterable[Holding]) -> set[DigestText]:
+    digests: set[DigestText] = set()
+    for holding in holdings:
+        digests |= holding.revisions
+        digests |= holding.tagged
+    return digests
+
+
+class _Readings:
+    """Reads manifests, then what they lead to, until nothing is left to read."""
+
+    def __init__(self, storage: StorageReader, listed: AbstractSet[DigestText], known: KnownReferences | None) -> None:
+        self._storage = storage
+        self._listed = listed
+        self._known = known
+        self.found: dict[DigestText, Reading] = {}
+
+    def read(self, digests: AbstractSet[DigestText]) -> None:
+        """Read `digests` and all that they lead to.
+
+        What is only named by a manifest of unknown type may be a layer, so nothing is wrong where it is no manifest.
+        """
+        fresh: dict[DigestText, References] = {}
+        surely, maybe = digests, frozenset[DigestText]()
+        while surely or maybe:
+            self._read_some(surely, fresh, guess=False)
+            self._read_some(maybe - surely, fresh, guess=True)
+            surely, maybe = self._further(surely | maybe)
+        if self._known is not None and fresh:
+            self._known.remember(fresh)
+
+    def _read_some(self, digests: AbstractSet[DigestText], fresh: dict[DigestText, References], *, guess: bool) -> None:
+        if self._known is not None and digests:
+            self.found.update(self._known.known(digests))
+            digests = digests - self.found.keys()
+        found = self.found
+        for digest, body in self._storage.bodies(digests, LARGEST_MANIFEST):
+            reading = _reading(digest, body)
+            if isinstance(reading, References):
+                found[digest] = fresh[digest] = reading
+            elif reading is not None and not guess:
+                found[digest] = reading
+
+    def _further(self, read: AbstractSet[DigestText]) -> tuple[set[DigestText], frozenset[DigestText]]:
+        """Return what the manifests just read lead to, as far as it is there and was not read yet."""
+        surely: set[DigestText] = set()
+        maybe: set[DigestText] = set()
+        for digest in read:
+            reading = self.found.get(digest)
+            if isinstance(reading, References):
+                surely.update(reading.manifests)
+                maybe.update(reading.named)
+        return (surely & self._listed) - self.found.keys(), frozenset(maybe & self._listed) - self.found.keys()
+
+
+def _reading(digest: DigestText, body: Body) -> Reading | None:
+    """Return what a body refers to, why that is not known, or None where there is no body."""
+    if not isinstance(body, bytes):
+        return body
+    if not _matches(digest, body):
+        return wrong_hash(digest)
+    try:
+        return references_of(digest, body)
+    except ManifestError as error:
+        return Problem("damaged-manifest", str(error))
+
+
+def _matches(digest: DigestText, body: bytes) -> bool:
+    # hashlib.new, which Digest.matches needs, looks the algorithm up and takes longer than hashing a manifest does.
+    if digest.startswith("sha256:"):
+        return sha256(body).hexdigest() == digest[7:]
+    return Digest(digest).matches(body)

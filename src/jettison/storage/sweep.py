@@ -1,0 +1,128 @@
+"""Offline collection: what is condemned leaves the disk, layer links first, then data.
+
+The registry must be stopped or read-only (`gc --offline` sees to that): a running one remembers blobs that are gone and
+then accepts images that nobody can pull. The order of steps:
+
+1. list the blobs, then read the roots of every repository, so that a blob which comes later is not in the list;
+2. mark; where the mark is incomplete, nothing is swept;
+3. look at size and time of what is unreachable, and condemn what is older than the grace period;
+4. remove the layer links of what is condemned from every repository that has one, and flush;
+5. remove the data.
+
+Killed after 1, 2 or 3: nothing has happened. In 4: a repository lost links to blobs that no manifest needs; the next
+push of such a blob uploads it again, and the next run finds it unreachable still. In 5: the same for data, and what is
+left of it is unreachable still. Played by tests/storage/test_sweep_killed.py.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from jettison.collect.decide import Condemned, Young, decide, unreachable
+from jettison.collect.mark import Broken, IncompleteMark
+from jettison.collect.references import DigestText
+from jettison.collect.safety import Margins
+from jettison.oci.inventory import Problem
+from jettison.storage.contract import StorageReader, StorageWriter
+from jettison.storage.layout import readable
+from jettison.storage.roots import KnownReferences, read_roots
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a collection would do; nothing has been written.
+
+    `condemned` is None where the mark is incomplete, for the reasons in `problems`; otherwise `problems` may be
+    anything that was seen and does not matter. `blobs` is how many there are, `broken` the repositories that keep all
+    that they link.
+    """
+
+    blobs: int
+    condemned: Condemned | None
+    broken: tuple[Broken, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def young(self) -> Young:
+        """What is unreachable and stays since it is young."""
+        return Young(0, 0) if self.condemned is None else self.condemned.young
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a collection did: blobs and layer links removed, bytes that the disk got back, and what stays, and why."""
+
+    blobs: int
+    links: int
+    freed: int
+    problems: tuple[Problem, ...]
+
+
+def survey(storage: StorageReader, now: datetime, margins: Margins, known: KnownReferences | None = None) -> Survey:
+    """Find out what a collection would remove. Raises StorageError where the storage as a whole cannot be read."""
+    listing = storage.blobs()
+    roots = read_roots(storage, listing.digests, known)
+    mark = roots.mark()
+    if isinstance(mark, IncompleteMark):
+        return Survey(len(listing.digests), None, mark.broken, mark.problems)
+    candidates = storage.stored(unreachable(listing.digests, mark))
+    condemned = decide(candidates.values(), mark, now, margins)
+    return Survey(len(listing.digests), condemned, mark.broken, (*listing.problems, *roots.harmless))
+
+
+def sweep(
+    storage: StorageReader,
+    changes: StorageWriter,
+    condemned: Condemned,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Swept:
+    """Remove what is condemned. `stop` is asked between blobs; `progress` is given blobs done and all of them.
+
+    Raises StorageError where layer links cannot be removed; no data has been removed then.
+    """
+    changes.check()
+    links, kept, problems = _remove_links(storage, changes, {blob.digest for blob in condemned.blobs})
+    going = [blob for blob in condemned.blobs if blob.digest not in kept]
+    blobs = freed = 0
+    progress(0, len(going))
+    removing = changes.remove_blobs(going)
+    for done, removed in enumerate(removing, start=1):
+        if removed.problem is None:
+            blobs += 1
+            freed += removed.freed
+        elif removed.problem.blocks:
+            problems.append(removed.problem)
+        progress(done, len(going))
+        if stop():
+            break
+    return Swept(blobs, links, freed, tuple(problems))
+
+
+def _remove_links(
+    storage: StorageReader, changes: StorageWriter, condemned: Collection[DigestText]
+) -> tuple[int, set[DigestText], list[Problem]]:
+    """Remove the layer links of all that is condemned, and return how many there were.
+
+    Also returned are the blobs that must stay, since a symbolic link leads to a repository that links them and its
+    links cannot be removed.
+    """
+    listing = storage.repositories()
+    problems: list[Problem] = []
+    kept: set[DigestText] = set()
+    links = 0
+    condemned = set(condemned)
+    for name in listing.names:
+        layers = storage.layers(name, canonical=True)
+        others = {digest for digest, stored in layers.stored_as.items() if stored in condemned}
+        going = (layers.digests & condemned) | others
+        if not going:
+            continue
+        if name in listing.linked:
+            kept |= {layers.stored_as.get(digest, digest) for digest in going}
+            text = f"{readable(name)}: a symbolic link leads to it, so {len(going)} blobs that it links stay"
+            problems.append(Problem("symbolic-link", text))
+            continue
+        links += changes.remove_layer_links(name, going)
+    return links, kept, problems
