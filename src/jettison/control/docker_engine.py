@@ -10,9 +10,9 @@ and pushes again to a server whose caches are empty (`tests/control/test_collect
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from jettison.control import docker_errors, docker_files, host_file, server_process
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 _PS: Final = ("-eLo pid,stat,args", "-eo pid,stat,args", "-o pid,stat,args")
 _FROZEN_PROBE_SECONDS: Final = 1.0
 _FREEZE_SECONDS: Final = 5.0
+_NO_GRACE: Final = 0
+_GRACE_SECONDS: Final = 10
+_RESTART_TRIES: Final = 4
+_RESTART_PAUSE_SECONDS: Final = 0.5
 # A collection may say nothing for hours while it marks.
 _COLLECT_SECONDS: Final = 7 * 24 * 3600
 
@@ -69,8 +73,7 @@ class ContainerRegistry:
         state = self._attributes()["State"]
         if not state.get("Running"):
             return None
-        # Nanoseconds are more than fromisoformat reads.
-        return datetime.fromisoformat(str(state["StartedAt"])[:19] + "+00:00")
+        return docker_files.moment(str(state["StartedAt"]))
 
     def is_running(self) -> bool:
         """Whether the container runs."""
@@ -137,10 +140,9 @@ class ContainerRegistry:
         return copy
 
     def restart(self) -> float:
-        """Restart the container; its processes get the engine's usual time to end."""
+        """Restart the container; its processes get the engine's usual time to end, a frozen one gets none."""
         began = monotonic()
-        with translated(f"restarting container {self.name}"):
-            self._container.restart()
+        self._bring_back(_NO_GRACE if self.is_frozen() else _GRACE_SECONDS)
         self._wait()
         return monotonic() - began
 
@@ -159,8 +161,7 @@ class ContainerRegistry:
             try:
                 yield
             finally:
-                with translated(f"restarting container {self.name}"):
-                    self._container.restart(timeout=0)
+                self._bring_back(_NO_GRACE)
                 guard.dismiss()
                 self._wait()
 
@@ -234,7 +235,7 @@ class ContainerRegistry:
     def _put(self, old: ContainerFile, text: str, *, in_place: bool) -> None:
         path = PurePosixPath(old.path)
         temporary = str(path.with_name(f".{path.name}.new"))
-        new = ContainerFile(temporary, text.encode(), old.modified, old.mode, old.uid, old.gid)
+        new = ContainerFile(temporary, text.encode(), datetime.now(UTC), old.mode, old.uid, old.gid)
         running = self.is_running()
         if in_place and not running:
             raise ControlError(
@@ -306,8 +307,20 @@ class ContainerRegistry:
         if self.is_frozen():
             self._signal_inside("CONT")
         if self.is_frozen():
-            with translated(f"restarting container {self.name}"):
-                self._container.restart(timeout=0)
+            self._bring_back(_NO_GRACE)
+
+    def _bring_back(self, grace_seconds: int) -> None:
+        """Restart the container. An engine that is busy can fail at it: a registry must not stay away for that."""
+        for left in reversed(range(_RESTART_TRIES)):
+            try:
+                with translated(f"restarting container {self.name}"):
+                    self._container.restart(timeout=grace_seconds)
+            except ControlError:
+                if left == 0:
+                    raise
+                sleep(_RESTART_PAUSE_SECONDS)
+            else:
+                return
 
     def _wait(self) -> None:
         if self._probe is not None:

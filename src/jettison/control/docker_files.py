@@ -2,6 +2,7 @@
 
 import io
 import posixpath
+import re
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from jettison.errors import ControlError
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
+_MOMENT: Final = re.compile(r"(?P<seconds>[^.Z+]+)(?:\.(?P<fraction>\d+))?(?P<zone>Z|[+-]\d\d:\d\d)")
 _LARGEST: Final = 1 << 20
 _MOST_LINKS: Final = 10
 
@@ -37,7 +39,7 @@ def read_file(container: "Container", path: str) -> ContainerFile | None:
     for _ in range(_MOST_LINKS):
         with translated(f"reading {path} in container {container.name}"):
             try:
-                chunks, _status = container.get_archive(path)
+                chunks, status = container.get_archive(path)
             except NotFound:
                 return None
             packed = b""
@@ -49,6 +51,8 @@ def read_file(container: "Container", path: str) -> ContainerFile | None:
                     )
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             member = archive.next()
+            # The engine tells fractions of a second beside the archive, not in it.
+            changed = moment(str((status or {})["mtime"]))
             if member is not None and member.issym():
                 path = posixpath.normpath(posixpath.join(posixpath.dirname(path), member.linkname))
                 continue
@@ -57,9 +61,19 @@ def read_file(container: "Container", path: str) -> ContainerFile | None:
                 raise ControlError(
                     f"{path} in container {container.name} is no file; name the registry's configuration"
                 )
-            changed = datetime.fromtimestamp(member.mtime, UTC)
             return ContainerFile(path, stream.read(), changed, member.mode, member.uid, member.gid)
     raise ControlError(f"{path} in container {container.name} is a circle of symbolic links")
+
+
+def moment(text: str) -> datetime:
+    """Return a time as the engine writes it: with nanoseconds, their last zeros left out, which Python cannot read."""
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        raise ControlError(f"docker: {text!r} is no time")
+    zone = "+00:00" if match["zone"] == "Z" else match["zone"]
+    return datetime.fromisoformat(f"{match['seconds']}.{(match['fraction'] or '')[:6].ljust(6, '0')}{zone}").astimezone(
+        UTC
+    )
 
 
 def put_file(container: "Container", file: ContainerFile) -> None:
