@@ -537,3 +537,14 @@ async def test_other_servers_ability_to_delete_tags_stays_unknown() -> None:
         async with RegistryClient(server.url, limits=FAST) as client:
             assert await client.deletes_tags("team/app") is None
         assert server.count("DELETE") == 0
+
+
+async def test_a_registry_below_a_path() -> None:
+    link = {"Link": '</v2/team/app/tags/list?n=1000&last=1>; rel="next"'}
+    with FaultyServer() as server:
+        server.when("GET", "/images/v2/", answer(200, b"{}"))
+        server.when("GET", r"/images/v2/team/app/tags/list\?n=1000", answer(200, TAGS, link))
+        server.when("GET", r"/images/v2/team/app/tags/list\?n=1000&last=1", answer(200, b'{"tags":["2"]}'))
+        async with RegistryClient(f"{server.url}/images", limits=FAST) as client:
+            await client.ping()
+            assert await client.tags("team/app") == ("1", "2")

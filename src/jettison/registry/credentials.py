@@ -80,7 +80,11 @@ def _from_environment(environment: Mapping[str, str]) -> Credentials | None:
 
 def _from_docker(url: RegistryUrl, environment: Mapping[str, str], home: Path | None) -> Credentials | None:
     folder = environment.get("DOCKER_CONFIG", "")
-    path = (Path(folder) if folder else (home or Path.home()) / ".docker") / "config.json"
+    try:
+        path = (Path(folder) if folder else (home or Path.home()) / ".docker") / "config.json"
+    except RuntimeError:
+        # A container's user without a name and without $HOME has no home folder, so no file in it either.
+        return None
     config = DockerConfig.read(path)
     entry = config.entry_for(url, environment) if config else None
     if entry is None:

@@ -114,10 +114,11 @@ class DockerConfig:
         if auth.auth:
             try:
                 text = base64.b64decode(auth.auth, validate=True).decode()
-            except (binascii.Error, UnicodeDecodeError) as error:
+            except (binascii.Error, UnicodeDecodeError):
+                # Not chained: the error holds what it could not decode.
                 raise ConfigurationError(
                     f"the entry {key} in {self.path} has an `auth` that is no base64 text; run `docker login` again"
-                ) from error.with_traceback(None)
+                ) from None
             username, _, password = text.partition(":")
             # Docker on Windows pads with NUL (docker/cli, configfile.decodeAuth).
             password = password.rstrip("\x00")

@@ -104,7 +104,7 @@ class Wire:
                     response.close()
                     raise
                 response.release()
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _translated(error, url) from error
         return Answer(response.status, response.headers, body)
 
