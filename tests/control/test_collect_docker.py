@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -328,6 +329,7 @@ def test_a_killed_run_takes_its_collector_along(run_registry: RunRegistry, contr
     with subprocess.Popen([sys.executable, "-c", script, registry.name, registry.url], env=os.environ) as process:
         while not _collects(running):
             assert process.poll() is None
+            time.sleep(0.05)
         process.kill()
         Probe(registry.url).wait_until_serving()
         registry.wait_until(lambda: not running.is_frozen())

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_killed_parent_is_noticed_and_its_program_killed_first(tmp_path: Path)
         assert Path(f"/proc/{pid}").exists()
         process.kill()
     while not mark.exists():
-        pass
+        time.sleep(0.01)
     assert not Path(f"/proc/{pid}").exists()
 
 
@@ -75,7 +76,7 @@ def test_a_killed_guardian_is_noticed_and_takes_its_program_along(tmp_path: Path
         with pytest.raises(ControlError, match="guardian process"):
             list(pieces)
     while Path(f"/proc/{pid}").exists():
-        pass
+        time.sleep(0.01)
 
 
 def test_a_rescue_that_cannot_be_prepared_stops_everything(tmp_path: Path) -> None:
@@ -84,3 +85,12 @@ def test_a_rescue_that_cannot_be_prepared_stops_everything(tmp_path: Path) -> No
         Guard({"container": "x", "base_url": f"unix://{tmp_path}/nothing"}),
     ):
         pytest.fail("went on without a guardian")
+
+
+def test_a_guardian_that_was_killed_need_not_be_dismissed(tmp_path: Path) -> None:
+    with Guard(_rescue(tmp_path)) as guard:
+        assert guard._process is not None
+        guard._process.kill()
+        guard._process.wait()
+        guard.dismiss()
+    assert not (tmp_path / "rescued").exists()

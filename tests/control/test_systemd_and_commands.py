@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -256,6 +257,7 @@ def test_a_killed_run_starts_the_unit_again_without_its_collector(service: Servi
         assert not Probe(url).serves(timeout_seconds=0.5)
         while not _collectors(root):
             assert process.poll() is None
+            time.sleep(0.01)
         process.kill()
         Probe(url).wait_until_serving()
     assert service.pid != before

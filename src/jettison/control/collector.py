@@ -8,11 +8,11 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from jettison.control.collector_output import CollectorOutput
 from jettison.control.config_file import RegistryConfiguration
 from jettison.control.probe import Probe
 from jettison.control.running import RunningRegistry
 from jettison.control.server_process import major
+from jettison.control.yaml_text import MASK
 from jettison.errors import ControlError, UsageError
 
 _FIRST_SAFE_MAJOR: Final = 3
@@ -56,7 +56,6 @@ def collect_with_registry(
         warnings.append(
             "--delete-untagged of the registry's collector removes untagged referrers, signatures among them"
         )
-    began = time.monotonic()
     held = restarted = False
     outage = 0.0
     if configuration.readonly and _says_read_only(running):
@@ -65,7 +64,7 @@ def collect_with_registry(
             outage = running.restart()
             restarted = True
     elif running.can_hold:
-        with running.hold():
+        with running.hold() as began:
             output = running.garbage_collect(delete_untagged=delete_untagged)
         outage = time.monotonic() - began
         held = restarted = True
@@ -78,10 +77,13 @@ def collect_with_registry(
             "give "
             "control.command a stop and a start, or make the registry read-only first"
         )
+    tail = output.tail
+    for secret in sorted(configuration.secrets, key=len, reverse=True):
+        tail = tail.replace(secret, MASK)
     if output.exit_status != 0 and not output.found_nothing:
-        raise _failed(running, output)
+        raise _failed(running, output.exit_status, tail)
     return CollectorReport(
-        output=output.tail,
+        output=tail,
         blobs_deleted=output.blobs,
         manifests_deleted=output.manifests,
         outage_seconds=outage,
@@ -118,11 +120,11 @@ def _says_read_only(running: RunningRegistry) -> bool:
     return running.url is not None and Probe(running.url).says_read_only()
 
 
-def _failed(running: RunningRegistry, output: CollectorOutput) -> ControlError:
+def _failed(running: RunningRegistry, exit_status: int, tail: str) -> ControlError:
     return ControlError(
-        f"garbage-collect of {running.describe()} ended with status {output.exit_status}; the registry runs again, "
+        f"garbage-collect of {running.describe()} ended with status {exit_status}; the registry runs again, "
         "and what "
         "was not collected stays. A broken link file (see `jettison verify`) or a storage that cannot be read are the "
         "usual "
-        f"causes. It said last:\n{output.tail}"
+        f"causes. It said last:\n{tail}"
     )

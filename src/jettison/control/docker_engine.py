@@ -147,11 +147,12 @@ class ContainerRegistry:
         return monotonic() - began
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self) -> Iterator[float]:
         """Freeze the server while the context lasts; see the module's text."""
         if not self.is_running():
             raise ControlError(f"container {self.name} does not run; start it with: docker start {self.name}")
         with Guard({"container": str(self._container.id), "base_url": self._base_url}) as guard:
+            began = monotonic()
             try:
                 self._freeze()
             except BaseException:
@@ -159,7 +160,7 @@ class ContainerRegistry:
                 guard.dismiss()
                 raise
             try:
-                yield
+                yield began
             finally:
                 self._bring_back(_NO_GRACE)
                 guard.dismiss()

@@ -134,11 +134,12 @@ class CommandRegistry:
         return time.monotonic() - began
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self) -> Iterator[float]:
         """Run `stop`, and `start` at the end."""
         if not self.can_hold:
             raise ControlError("control.command has no stop and start; without them the registry cannot be held")
         with Guard({"command": list(self._commands.start)}) as guard:
+            began = time.monotonic()
             try:
                 self._must(self._commands.stop, "stop")
                 if self._probe is not None and self._probe.serves(timeout_seconds=_STOPPED_PROBE_SECONDS):
@@ -147,7 +148,7 @@ class CommandRegistry:
                         "correct it"
                     )
                 self._guard = guard
-                yield
+                yield began
             finally:
                 self._guard = None
                 self._must(self._commands.start, "start")

@@ -1,5 +1,6 @@
 """The parent's side of the guardian: start it before anything is held, dismiss it when the registry is back."""
 
+import contextlib
 import json
 import os
 import select
@@ -74,8 +75,9 @@ class Guard:
         yield int(message["exit"])
 
     def dismiss(self) -> None:
-        """Tell the guardian that the registry is back."""
-        self._send({"done": True})
+        """Tell the guardian that the registry is back; one that was killed need not be told."""
+        with contextlib.suppress(ControlError):
+            self._send({"done": True})
 
     def _send(self, order: Mapping[str, object]) -> None:
         process = self._running()

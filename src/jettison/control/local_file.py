@@ -56,7 +56,7 @@ class LocalFileRegistry:
         """Refuse: a file cannot be restarted."""
         raise self._only_a_file("restarted")
 
-    def hold(self) -> AbstractContextManager[None]:
+    def hold(self) -> AbstractContextManager[float]:
         """Refuse: a file cannot be held."""
         raise self._only_a_file("held")
 

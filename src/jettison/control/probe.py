@@ -15,7 +15,8 @@ SERVING_LIMIT_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 _ANSWER_SECONDS: Final = 5.0
 # 401 and 403: it serves, but not us.
-_SERVING: Final = frozenset({200, 401, 403})
+_NOT_US: Final = 401
+_SERVING: Final = frozenset({200, _NOT_US, 403})
 
 
 class Probe:
@@ -68,6 +69,10 @@ class Probe:
         try:
             connection.request(method, self._parts.path.rstrip("/") + path, body=body, headers=headers)
             return connection.getresponse().status
+        except ssl.SSLEOFError:  # it went away
+            return None
+        except ssl.SSLError:  # a server that wants a certificate of us has answered: it serves, but not us
+            return _NOT_US
         except (OSError, http.client.HTTPException):  # no connection, no answer in time, or no HTTP
             return None
         finally:

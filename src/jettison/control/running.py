@@ -95,9 +95,10 @@ class RunningRegistry(Protocol):
     def can_hold(self) -> bool:
         """Whether `hold` works here at all."""
 
-    def hold(self) -> AbstractContextManager[None]:
+    def hold(self) -> AbstractContextManager[float]:
         """Keep the server from doing anything while the context lasts; a fresh server answers when it has ended.
 
+        The context's value is the `time.monotonic()` at which the server was told to stop.
         Raises ControlError, with the server running, where it cannot be shown that the server does nothing.
         """
 

@@ -47,7 +47,7 @@ def read_status(running: RunningRegistry) -> RegistryStatus:
         )
     return RegistryStatus(
         described=running.describe(),
-        version=None if frozen and running.started_at() is None else running.version(),
+        version=running.version(),
         started_at=started,
         config_path=file.path,
         configuration=configuration,

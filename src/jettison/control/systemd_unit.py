@@ -116,17 +116,18 @@ class UnitRegistry:
         return time.monotonic() - began
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self) -> Iterator[float]:
         """Stop the unit while the context lasts."""
         if self._show().get("ActiveState") != "active":
             raise ControlError(f"{self.describe()} is not active; start it with: systemctl start {self.unit}")
         server = self._server()
         with Guard({"command": ["systemctl", "start", self.unit]}) as guard:
+            began = time.monotonic()
             try:
                 self._systemctl("stop")
                 self._prove_stopped()
                 self._held = (guard, server)
-                yield
+                yield began
             finally:
                 self._held = None
                 self._systemctl("start")
