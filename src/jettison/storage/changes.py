@@ -267,8 +267,8 @@ def _remove_blob(folder: int, blob: StoredBlob) -> RemovedBlob:
     try:
         data = os.stat("data", dir_fd=inner, follow_symlinks=False)
         changed = _changed(blob, data)
-        if changed:
-            return RemovedBlob(blob.digest, 0, Problem("changed", f"blob {blob.digest} stays: {changed}"))
+        if changed is not None:
+            return RemovedBlob(blob.digest, 0, changed)
         os.unlink("data", dir_fd=inner)
     except OSError as error:
         return _stays(blob, error)
@@ -279,13 +279,14 @@ def _remove_blob(folder: int, blob: StoredBlob) -> RemovedBlob:
     return RemovedBlob(blob.digest, data.st_size if data.st_nlink == 1 else 0)
 
 
-def _changed(blob: StoredBlob, data: os.stat_result) -> str:
-    """Say what is no longer as it was when the blob was condemned; nothing where it is the same."""
+def _changed(blob: StoredBlob, data: os.stat_result) -> Problem | None:
+    """Say what is no longer as it was when the blob was condemned; None where it is the same."""
     if stat.S_ISLNK(data.st_mode):
-        return "its data is a symbolic link, and nothing is deleted through one"
+        text = f"blob {blob.digest} stays: its data is a symbolic link, and nothing is deleted through one"
+        return Problem("symbolic-link", text)
     if data.st_size != blob.size or datetime.fromtimestamp(data.st_mtime, UTC) != blob.modified:
-        return "it was written anew since it was looked at"
-    return ""
+        return Problem("changed", f"blob {blob.digest} stays: it was written anew since it was looked at")
+    return None
 
 
 def _stays(blob: StoredBlob, error: OSError) -> RemovedBlob:

@@ -10,6 +10,7 @@ from jettison.errors import StorageError
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Inventory, Repository
 from jettison.oci.reference import is_repository, is_tag
+from jettison.plan.model import DeleteBy, Server
 from jettison.storage.contract import StorageReader, StorageWriter
 from jettison.storage.inventory import KnownConfigs, KnownManifests, read_storage_inventory
 
@@ -54,6 +55,10 @@ class StorageRegistry:
     async def read(self, wanted: Callable[[str], bool] = lambda name: True, now: datetime | None = None) -> Inventory:
         """Read the repositories that are `wanted`. Raises StorageError where the storage cannot be read."""
         return await asyncio.to_thread(self._read, wanted, now or datetime.now(UTC), ())
+
+    async def server(self, inventory: Inventory) -> Server:
+        """Tell what the storage allows, whichever server runs on it: single tags can be deleted."""
+        return Server(deletes_tags=True, delete_by=DeleteBy.DIGEST)
 
     async def reread(self, repository: str) -> Repository:
         """Return a repository as it stands now; an empty one where it is gone."""
