@@ -53,7 +53,7 @@ def command(
     """
     from jettison.app.clean import PART, blocking
     from jettison.cli.output import console, note
-    from jettison.cli.render_plan import print_plan
+    from jettison.cli.render_plan import ROWS, print_plan
     from jettison.cli.work import plan_once
     from jettison.plan.codec import encode
 
@@ -64,7 +64,7 @@ def command(
     if as_json:
         click.echo(encode(plan).decode(), nl=False)
     else:
-        print_plan(plan, now, limits, all_rows=all_rows)
+        print_plan(plan, now, limits, rows=None if all_rows else ROWS)
         if output is not None and plan.actions:
             console().print(f"Apply it with: jettison apply {output}", markup=False)
     if blocking(plan):

@@ -17,18 +17,18 @@ ROWS: Final = 500
 """How many rows a table shows before it is cut; the plan file always has all."""
 
 
-def print_plan(plan: Plan, now: datetime, limits: "Limits", *, all_rows: bool = False) -> None:
-    """Print the table, what stays and why, the totals, and what would stop it."""
+def print_plan(plan: Plan, now: datetime, limits: "Limits", *, rows: int | None = ROWS) -> None:
+    """Print the table, what stays and why, the totals, and what would stop it; at most `rows` rows, None for all."""
     out = console()
     if plan.actions:
-        shown = plan.actions if all_rows else plan.actions[:ROWS]
+        shown = plan.actions[:rows]
         out.print(_actions_table(shown, now))
         if len(shown) < len(plan.actions):
             out.print(f"... and {len(plan.actions) - len(shown):,} more; --all shows them, -o plan.json keeps them\n")
-    for stay in plan.stays[: None if all_rows else 20]:
+    for stay in plan.stays[:rows]:
         out.print(f"stays: {stay.repository}:{stay.tag}: {stay.reason.text}", markup=False)
-    if len(plan.stays) > 20 and not all_rows:
-        out.print(f"stays: ... and {len(plan.stays) - 20:,} more tags")
+    if rows is not None and len(plan.stays) > rows:
+        out.print(f"stays: ... and {len(plan.stays) - rows:,} more tags")
     for kept in plan.kept or ():
         out.print(f"kept: {kept.repository}:{kept.tag}: {kept.reason.text}", markup=False)
     for problem in plan.problems:
