@@ -11,7 +11,7 @@ then accepts images that nobody can pull. The order of steps:
 
 Killed after 1, 2 or 3: nothing has happened. In 4: a repository lost links to blobs that no manifest needs; the next
 push of such a blob uploads it again, and the next run finds it unreachable still. In 5: the same for data, and what is
-left of it is unreachable still. Played by tests/storage/test_sweep_killed.py.
+left of it is unreachable still. Played by tests/storage/test_sweep.py.
 """
 
 from collections.abc import Callable, Collection
