@@ -47,13 +47,15 @@ class Rates(_Strict, frozen=True):
     requests_per_second: float | None = None
 
 
-class Commands(_Strict, frozen=True):
+class Commands(_Strict, frozen=True, omit_defaults=True):
     """`control: {command: …}`: command lines, each a list of words, where neither docker nor systemd runs it."""
 
     exec: list[str] = []
     restart: list[str] = []
     stop: list[str] = []
     start: list[str] = []
+    config: str | None = None
+    program: str | None = None
 
 
 class Control(_Strict, frozen=True):

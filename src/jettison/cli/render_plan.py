@@ -53,8 +53,8 @@ def print_totals(plan: Plan, out: "Console") -> None:
     manifests = counted(totals.deleted_manifests, "manifest")
     what = f"{deleted}" if plan.server.delete_by is DeleteBy.TAG else f"{deleted} and {manifests}"
     bound = "" if plan.source == "storage" and plan.is_whole else "up to "
-    out.print(f"To delete: {what}. Frees {bound}{exact_text(totals.frees)}", markup=False, end="")
-    out.print(f"; {size_text(totals.shared)} of what they use is shared with something kept." if totals.shared else ".")
+    shared = f"; {size_text(totals.shared)} of what they use is shared with something kept" if totals.shared else ""
+    out.print(f"To delete: {what}. Frees {bound}{exact_text(totals.frees)}{shared}.", markup=False)
     if plan.server.delete_by is DeleteBy.TAG:
         out.print(
             "Tags only: their manifests stay until untagged ones are collected. --delete-by digest, or --control, "
