@@ -6,7 +6,8 @@ older than `RECHECK_AFTER`; everything that stays is followed to what it needs, 
 skipped. Each action's own tags are asked for once more just before it. Played by tests/app/test_apply_races.py.
 
 Owners go before what belongs to them, and an action that was skipped or failed keeps what belongs to its digest: an
-index never loses a child because deleting the index did not work.
+index never loses a child because deleting the index did not work. Where its tag moved away meanwhile, no tag leads to
+that index any more, so a reading asks for every digest of the plan by itself too.
 """
 
 import asyncio
@@ -52,7 +53,9 @@ class Done:
 
 @dataclass(slots=True)
 class ApplyReport:
-    """What became of all actions, in order. `stopped` is set where a person stopped the run at a safe point."""
+    """What became of all actions, in order. `stopped` is set where a person stopped the run at a safe point, even
+    where that came after the last action: nothing else must begin then.
+    """
 
     done: list[Done] = field(default_factory=list)
     stopped: bool = False
@@ -101,6 +104,7 @@ async def apply_plan(
             done = await cleaning.do(sequence, action, journal)
             report.done.append(done)
             progress(len(report.done), len(numbered))
+    report.stopped = stop()
     return report
 
 
@@ -121,6 +125,7 @@ class _Cleaning:
         self._ability = ability
         self._allow_last_image = allow_last_image
         self._refused: str | None = None
+        self._emptied = False
         self._clock = clock
         self._pending = {id(action): action for action in actions}
         self._fresh: Repository | None = None
@@ -153,8 +158,7 @@ class _Cleaning:
         if not fresh.is_complete:
             problem = next(problem for problem in fresh.problems if problem.blocks)
             return Done(action, "skipped", f"the repository could not be read again completely: {problem.text}")
-        going = self._going()
-        if fresh.tags and not self._allow_last_image and all((tag.name, tag.digest) in going for tag in fresh.tags):
+        if self._would_be_emptied(fresh):
             return Done(action, "skipped", f"{self._name} would lose its last tag; allow it with --allow-last-image")
         if action.action is ActionKind.DELETE_TAG:
             return await self._check_tags(action)
@@ -164,6 +168,16 @@ class _Cleaning:
         if needed_by is not None:
             return Done(action, "skipped", needed_by)
         return await self._check_tags(action)
+
+    def _would_be_emptied(self, fresh: Repository) -> bool:
+        """Whether all tags that were to stay are gone. Then the plan's ground is gone with them, so nothing else goes:
+        the next action alone would leave the skipped tag, which may be the oldest of all.
+        """
+        going = self._going()
+        left = [(tag.name, tag.digest) for tag in fresh.tags]
+        if left and not self._allow_last_image and all(pair in going for pair in left):
+            self._emptied = True
+        return self._emptied
 
     async def _check_tags(self, action: Action) -> Done | None:
         for tag, digest in action.precondition.tags.items():

@@ -30,7 +30,7 @@ class AnyRegistry(Protocol):
         ...
 
     async def reread(self, repository: str) -> Repository:
-        """Read one repository as it stands now."""
+        """Read one repository as it stands now, and what the plan of `preflight` names there, tagged or not."""
         ...
 
     async def points_to(self, repository: str, tag: str) -> Digest | None:
@@ -109,6 +109,7 @@ class ApiRegistry:
         self._names = repositories
         self._known = known
         self._delete_by = delete_by
+        self._planned: dict[str, set[Digest]] = {}
 
     @property
     def name(self) -> str:
@@ -134,8 +135,12 @@ class ApiRegistry:
         return Server(version, deletes_tags, self._delete_by or (DeleteBy.TAG if by_tag else DeleteBy.DIGEST))
 
     async def reread(self, repository: str) -> Repository:
-        """Read one repository as it stands now."""
-        return await self._reader.repository(repository)
+        """Read one repository as it stands now.
+
+        No tag may lead any more to what the plan deletes, and no listing shows it then; but it is there, with its
+        children, so each digest of the plan that `preflight` was asked about is looked for by itself.
+        """
+        return await self._reader.repository(repository, self._planned.get(repository, ()))
 
     async def points_to(self, repository: str, tag: str) -> Digest | None:
         """Return what a tag points to now, None where there is no such tag."""
@@ -162,6 +167,10 @@ class ApiRegistry:
 
     async def preflight(self, plan: Plan) -> "Ability":
         """Ask in the plan's first repository, by deleting what cannot exist, what the registry would let us delete."""
+        self._planned.clear()
+        for action in plan.actions:
+            if action.action is ActionKind.DELETE_MANIFEST:
+                self._planned.setdefault(action.repository, set()).add(action.digest)
         kinds = {action.action for action in plan.actions}
         abilities = await self._client.preflight(plan.actions[0].repository)
         if ActionKind.DELETE_MANIFEST in kinds and not abilities.deletes_manifests:

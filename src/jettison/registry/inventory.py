@@ -22,6 +22,8 @@ from jettison.registry.settings import Limits
 _IMAGE_CONFIGS: Final = frozenset(
     {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
 )
+# A registry says so of a repository that lost its last tag. A 404 without it is a proxy's, and says nothing about tags.
+_KNOWS_NO_REPOSITORY: Final = frozenset({"NAME_UNKNOWN", "NOT_FOUND"})
 ValueT = TypeVar("ValueT")
 ItemT = TypeVar("ItemT")
 _FLUSH_AT: Final = 2000
@@ -125,14 +127,17 @@ class RegistryReader:
             str(self._client.url), "api", now, tuple(repositories[name] for name in selected), tuple(problems)
         )
 
-    async def repository(self, name: str) -> Repository:
-        """Read one repository as it stands now. Manifests that this reader knows are not read again."""
+    async def repository(self, name: str, also: Collection[Digest] = ()) -> Repository:
+        """Read one repository as it stands now, and those of the manifests `also` that it holds without a tag.
+
+        Manifests that this reader knows are not read again.
+        """
         if not is_repository(name):
             return Repository(name, problems=(Problem("bad-name", f"{name!r} is no legal repository name"),))
         reading = _Reading(name)
         try:
             await self._tags(reading)
-            await self._follow(reading)
+            await self._follow(reading, also)
             await self._facts(reading)
         except RegistryError as error:
             reading.problems.append(Problem("unreadable", str(error)))
@@ -154,7 +159,9 @@ class RegistryReader:
         """Read what every tag points to; one that vanished since it was listed is left out, and that hides nothing."""
         try:
             names = await self._client.tags(reading.name)
-        except NotFoundError:
+        except NotFoundError as error:
+            if not _KNOWS_NO_REPOSITORY.intersection(error.codes):
+                raise
             return
 
         async def one(tag: str) -> None:
@@ -178,11 +185,11 @@ class RegistryReader:
         await _each(names, one, self._limits.concurrency)
         reading.tags.sort(key=lambda tag: tag.name)
 
-    async def _follow(self, reading: "_Reading") -> None:
+    async def _follow(self, reading: "_Reading", also: Collection[Digest]) -> None:
         """Read the manifests of all tags, then their children, subjects and referrers, until nothing new turns up."""
         waiting = {tag.digest for tag in reading.tags}
         waiting |= {subject for tag in reading.tags if (subject := subject_of_tag(tag.name))}
-        waiting |= set(self._leftovers.get(reading.name, ()))
+        waiting |= {*self._leftovers.get(reading.name, ()), *also}
         seen: set[Digest] = set()
         must_exist = {tag.digest for tag in reading.tags}
         while waiting:
