@@ -4,12 +4,12 @@ import pytest
 
 from jettison.plan import model
 from jettison.plan.guards import Seen, brakes
-from jettison.plan.model import Plan, Problem, RepositoryTotals, Server, Totals
+from jettison.plan.model import Plan, RepositoryTotals, Server, Totals
 from jettison.policy.model import LastImage, Limits, Share
 from jettison.testing.inventories import NOW
 
 
-def plan(*repositories: tuple[str, int, int], problems: tuple[Problem, ...] = ()) -> Plan:
+def plan(*repositories: tuple[str, int, int]) -> Plan:
     """Return a plan by what each repository has and loses: (name, tags, deleted tags)."""
     totals = tuple(RepositoryTotals(name, tags, deleted, deleted, 0) for name, tags, deleted in repositories)
     tags, deleted = sum(each[1] for each in repositories), sum(each[2] for each in repositories)
@@ -23,7 +23,6 @@ def plan(*repositories: tuple[str, int, int], problems: tuple[Problem, ...] = ()
         totals=Totals(len(repositories), tags, deleted, deleted, 0, 0, 0),
         repositories=totals,
         actions=(),
-        problems=problems,
     )
 
 
@@ -51,11 +50,6 @@ def test_a_number_of_tags() -> None:
     assert codes(plan(("a", 100, 11)), Limits(10)) == ["deletions"]
     assert codes(plan(("a", 100, 10)), Limits(10)) == []
     assert codes(plan(("a", 100, 1)), Limits(0)) == ["deletions"]
-
-
-def test_a_listing_that_looks_cut() -> None:
-    cut = Problem("truncated-listing", "a", "it ends in the middle")
-    assert codes(plan(("a", 10, 1), problems=(cut,)), Limits()) == ["truncated"]
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,16 @@ async def test_pages_without_links() -> None:
             assert await client.tags("team/app") == ("a", "b", "c", "d", "e")
 
 
+async def test_a_page_of_a_round_size_without_a_link_is_not_believed() -> None:
+    """A proxy that caps pages at 100 and drops the Link header: what lies behind must not look gone."""
+    first, rest = [f"tag-{n:03}" for n in range(100)], ["tag-100", "tag-101"]
+    with FaultyServer() as server:
+        server.when("GET", r"/v2/.*n=1000", answer(200, json.dumps({"tags": first}).encode()))
+        server.when("GET", r"/v2/.*last=tag-099", answer(200, json.dumps({"tags": rest}).encode()))
+        async with RegistryClient(server.url, limits=FAST) as client:
+            assert await client.tags("team/app") == (*first, *rest)
+
+
 async def test_referrers_over_pages_and_filtered_here() -> None:
     def page(*seeds: str) -> bytes:
         manifests = [

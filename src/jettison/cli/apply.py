@@ -63,12 +63,12 @@ def command(
         raise UsageError(f"--max-deletions: {error}") from error
     history = connection.open_history()
     access = connection.access(plan.registry)
-    if plan.actions:
-        if not as_json:
-            print_totals(plan, console())
-        check_brakes(plan, limits, None if accept_listing else last_seen(history, access.name))
-        confirm(f"Delete this from {access.name}?", yes=yes)
     with recorded_run(history, access.name, "apply") as recorder:
+        if plan.actions:
+            if not as_json:
+                print_totals(plan, console())
+            check_brakes(plan, limits, None if accept_listing else last_seen(history, access.name))
+            confirm(f"Delete this from {access.name}?", yes=yes)
         report = apply_now(connection, access, history, plan, recorder, limits, whole_registry=False)
     if as_json:
         print_json(report_document(recorder, plan, report))

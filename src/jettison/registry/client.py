@@ -26,6 +26,8 @@ _ACCEPT: Final = ", ".join(MANIFEST_TYPES)
 _CATALOGUE: Final = "registry:catalog:*"
 # distribution's `catalog: maxentries` and `tags: maxtags` are 1000 unless configured; a larger n is refused there.
 _PAGE: Final = 1000
+# What servers and proxies choose as page sizes is a multiple of this.
+_ROUND: Final = 50
 _SMALL: Final = 1024 * 1024
 _NOTHING: Final = Digest("sha256:" + "0" * 64)
 _SAFE_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]*")
@@ -346,10 +348,12 @@ class RegistryClient:
             yield new
             here = target
             target = pages.follow(here, answer.headers.getall("Link", ()), entries=len(names), new=len(new))
-            if target is None and size and len(names) == size and new:
-                # A full page and no link: the end by chance, or a server that pages without links. One more request
-                # tells; a server that ignores `last` repeats itself, and then nothing is new.
-                target = f"{self._root}{path}?n={size}&last={quote(names[-1], safe='')}"
+            if target is None and new and (len(names) == size or len(names) % _ROUND == 0):
+                # A full page and no link: the end by chance, or a server that pages without links (or a proxy that
+                # drops them), perhaps by a smaller size than was asked for. One more request tells; a server that
+                # ignores `last` repeats itself, and then nothing is new.
+                asked = f"n={size}&" if size else ""
+                target = f"{self._root}{path}?{asked}last={quote(names[-1], safe='')}"
 
 
 def _tag_deletion_by(answer: Answer) -> bool | None:

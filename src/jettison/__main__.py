@@ -1,0 +1,5 @@
+"""`python -m jettison`: the command line."""
+
+from jettison.cli.main import main
+
+main()
