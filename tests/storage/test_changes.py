@@ -141,7 +141,7 @@ def test_a_tag_that_is_deleted_at_the_last_moment_was_gone(
 def test_what_a_killed_run_left_aside_goes_with_the_next_deletion(root: Path, changes: LocalChanges) -> None:
     tags = root / layout.tags_folder("team/app")
     (tags / "latest").rename(tags.parent / f"{layout.ASIDE}0123456789abcdef")
-    assert LocalStorage(root).tags("team/app", dated=False).problems == ()
+    assert LocalStorage(root).tags("team/app").problems == ()
 
     changes.delete_tag("team/app", "1", FIRST.digest)
 
@@ -151,7 +151,7 @@ def test_what_a_killed_run_left_aside_goes_with_the_next_deletion(root: Path, ch
 def test_a_manifest_goes_with_its_tags(root: Path, storage: LocalStorage, changes: LocalChanges) -> None:
     assert changes.delete_revision("team/app", FIRST.digest, ["1", "latest"])
 
-    assert [tag.name for tag in storage.tags("team/app", dated=True).tags] == ["2"]
+    assert [tag.name for tag in storage.tags("team/app").tags] == ["2"]
     assert set(storage.revisions("team/app", read=True).pushed) == {SECOND.digest}
     assert (root / layout.blob_data(FIRST.digest)).exists()
 
@@ -181,7 +181,7 @@ def test_tags_go_before_the_revision(
     with pytest.raises(StorageError, match="cannot delete in it: Input/output error"):
         changes.delete_revision("team/app", FIRST.digest, ["1", "latest"])
 
-    assert [tag.name for tag in storage.tags("team/app", dated=False).tags] == ["2"]
+    assert [tag.name for tag in storage.tags("team/app").tags] == ["2"]
     assert storage.has_revision("team/app", FIRST.digest)
 
 

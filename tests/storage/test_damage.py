@@ -184,7 +184,8 @@ def test_damage_blocks_its_repository_alone(tree: Tree, name: str) -> None:
     assert tree.repository("other").problems == ()
 
 
-@pytest.mark.parametrize("name", DAMAGE)
+# A tag whose name is none can be read, so all that it needs is known.
+@pytest.mark.parametrize("name", [name for name in DAMAGE if name != "strange tag"])
 def test_a_damaged_repository_keeps_all_that_it_links(tree: Tree, name: str) -> None:
     hurt, code = DAMAGE[name]
     hurt(tree)

@@ -57,9 +57,20 @@ class TagListing:
 
 
 @dataclass(frozen=True, slots=True)
-class RevisionListing:
-    """A repository's revisions, and when each was last pushed. A revision whose link is damaged is among them."""
+class TargetListing:
+    """What the tags of a repository point to, by tag."""
 
+    targets: Mapping[str, DigestText] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionListing:
+    """A repository's revisions. One whose link is damaged is among them: up to 3.0 the registry writes links in place,
+    so a reader may see one that is not written yet. `pushed` is when each was last pushed, where that was asked for.
+    """
+
+    digests: frozenset[DigestText] = frozenset()
     pushed: Mapping[DigestText, datetime] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     is_complete: bool = True
@@ -111,12 +122,20 @@ class StorageReader(Protocol):
         """List the repositories."""
         ...
 
-    def tags(self, repository: str, *, dated: bool) -> TagListing:
-        """List a repository's tags and read what each points to; with `dated` when it was pushed as well."""
+    def tags(self, repository: str) -> TagListing:
+        """List a repository's tags, and read what each points to and when it was pushed."""
+        ...
+
+    def targets(self, repository: str) -> TargetListing:
+        """Read what a repository's tags point to, as fast as possible."""
         ...
 
     def revisions(self, repository: str, *, read: bool) -> RevisionListing:
-        """List a repository's revisions. `read`: compare each link's content with its path as well."""
+        """List a repository's revisions.
+
+        With `read` each link's content is compared with its path, and it is told when it was pushed. Without, its size
+        is compared with what it should be, and no more.
+        """
         ...
 
     def layers(self, repository: str, *, canonical: bool) -> LayerListing:

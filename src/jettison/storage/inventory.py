@@ -115,7 +115,7 @@ class _Reading:
 
     def add(self, name: str, *, is_linked: bool) -> None:
         """Read a repository's tags and revisions; tags first, as a push writes them the other way round."""
-        tags = self._storage.tags(name, dated=True)
+        tags = self._storage.tags(name)
         revisions = self._storage.revisions(name, read=True)
         pushed = {Digest(digest): when for digest, when in revisions.pushed.items()}
         problems = [*tags.problems, *revisions.problems]

@@ -1,10 +1,13 @@
 """LocalStorage: a registry's storage on a local file system, read."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from jettison.collect.blob import StoredBlob
 from jettison.collect.references import DigestText
@@ -21,12 +24,15 @@ from jettison.storage.contract import (
     RepositoryListing,
     RevisionListing,
     TagListing,
+    TargetListing,
     Upload,
 )
 from jettison.storage.files import TooLargeError, is_absent, names_in, open_folder, read_file, status, unreadable
 from jettison.storage.layout import readable
 from jettison.storage.place import find_root
 from jettison.storage.walk import list_repositories
+
+_SHA256: Final = re.compile(rb"sha256:[0-9a-f]{64}")
 
 
 class LocalStorage:
@@ -117,41 +123,55 @@ class LocalStorage:
         """List the repositories."""
         return list_repositories(f"{self._root}/{layout.REPOSITORIES}")
 
-    def tags(self, repository: str, *, dated: bool) -> TagListing:
-        """List a repository's tags, read what each points to, and when that was written."""
+    def tags(self, repository: str) -> TagListing:
+        """List a repository's tags, and read what each points to and when that was written."""
         tags: list[Tag] = []
         problems: list[Problem] = []
-        try:
-            folder = open_folder(f"{self._root}/{layout.tags_folder(repository)}")
-        except OSError as error:
-            if is_absent(error):
-                return TagListing()
-            return TagListing((), (unreadable("the tags", error, code="unlisted"),))
-        try:
-            for name in sorted(names_in(folder)):
-                tag = _read_tag(folder, name, dated=dated)
+        with self._tags_folder(repository, problems) as (folder, names):
+            for name in names:
+                tag = _read_tag(folder, name)
                 if isinstance(tag, Tag):
                     tags.append(tag)
                 else:
                     problems.append(tag)
-        except OSError as error:
-            return TagListing((), (unreadable("the tags", error, code="unlisted"),))
-        finally:
-            os.close(folder)
         return TagListing(tuple(tags), tuple(problems))
 
+    def targets(self, repository: str) -> TargetListing:
+        """Read what a repository's tags point to; whatever is unusual is left to the slower reading of one tag."""
+        targets: dict[str, DigestText] = {}
+        problems: list[Problem] = []
+        with self._tags_folder(repository, problems) as (folder, names):
+            for name in names:
+                try:
+                    content = read_file(f"{name}/current/link", layout.LONGEST_LINK, folder)
+                except (OSError, TooLargeError):
+                    content = b""
+                if _SHA256.fullmatch(content):
+                    targets[name] = content.decode("ascii")
+                    continue
+                tag = _read_tag(folder, name)
+                if isinstance(tag, Tag):
+                    targets[name] = tag.digest
+                else:
+                    problems.append(tag)
+        return TargetListing(targets, tuple(problems))
+
     def revisions(self, repository: str, *, read: bool) -> RevisionListing:
-        """List a repository's revisions. Without `read` a link's size is compared with what it should be, no more."""
+        """List a repository's revisions, whose links all have one size if they are whole."""
         listing = _Links(f"{self._root}/{layout.revisions_folder(repository)}", "revision")
+        digests: set[DigestText] = set()
         pushed: dict[DigestText, datetime] = {}
         for algorithm, names in listing.algorithms():
             found, foreign = layout.digests_of_folders(algorithm, names)
             listing.foreign(foreign)
             for digest in found:
-                when = listing.check(digest, read=read)
-                if when is not None:
-                    pushed[digest] = when
-        return RevisionListing(pushed, tuple(listing.problems), listing.is_complete)
+                link = listing.link(digest, read=read)
+                if link is None:
+                    continue
+                digests.add(digest)
+                if read:
+                    pushed[digest] = datetime.fromtimestamp(link.st_mtime, UTC)
+        return RevisionListing(frozenset(digests), pushed, tuple(listing.problems), listing.is_complete)
 
     def layers(self, repository: str, *, canonical: bool) -> LayerListing:
         """List a repository's layer links. Only links of another algorithm than sha256 are read."""
@@ -186,6 +206,23 @@ class LocalStorage:
             raise _cannot("list", Path(folder), error) from error
         return tuple(uploads)
 
+    @contextmanager
+    def _tags_folder(self, repository: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
+        """Open the folder of tags and list it; what cannot be listed is noted and has no names."""
+        folder = -1
+        names: list[str] = []
+        try:
+            folder = open_folder(f"{self._root}/{layout.tags_folder(repository)}")
+            names = sorted(names_in(folder))
+        except OSError as error:
+            if not is_absent(error):
+                problems.append(unreadable("the tags", error, code="unlisted"))
+        try:
+            yield folder, names
+        finally:
+            if folder >= 0:
+                os.close(folder)
+
     def points_to(self, repository: str, tag: str) -> Digest | None:
         """Return what a tag points to now, None where there is no such tag."""
         path = f"{self._root}/{layout.tag_link(repository, tag)}"
@@ -218,8 +255,8 @@ class _Links:
     def __init__(self, folder: str, kind: str) -> None:
         self._folder = folder
         self._kind = kind
-        self._algorithm = ""
         self._descriptor = -1
+        self._hex = 0
         self.problems: list[Problem] = []
         self.is_complete = True
 
@@ -241,6 +278,7 @@ class _Links:
             except OSError as error:
                 self._unlisted(algorithm, error)
                 continue
+            self._hex = len(algorithm) + 1
             try:
                 try:
                     names = names_in(self._descriptor)
@@ -260,31 +298,27 @@ class _Links:
             for name in names
         ]
 
-    def check(self, digest: DigestText, *, read: bool) -> datetime | None:
-        """Return when a link was written, None where there is none; note what is wrong with it.
-
-        Damage counts as a link of the digest that its path names: up to 3.0 the registry writes links in place, so a
-        reader may see one that is not written yet.
-        """
-        path = f"{digest.partition(':')[2]}/link"
+    def link(self, digest: DigestText, *, read: bool) -> os.stat_result | None:
+        """Return what the system knows of a link, None where there is none; note what is wrong with it."""
+        name = digest[self._hex :]
         try:
-            link = status(path, self._descriptor)
+            link = status(f"{name}/link", self._descriptor)
         except OSError as error:
             if is_absent(error):
                 return None
             self.problems.append(unreadable(f"the {self._kind} link of {digest}", error, code="unreadable-link"))
-            return datetime.fromtimestamp(0, UTC)
+            return status(name, self._descriptor)
         if read or link.st_size != len(digest):
             target = self.target(digest)
             if target is not None and target != digest:
                 text = f"the {self._kind} link of {digest} names another digest, {target}"
                 self.problems.append(Problem("misleading-link", text))
-        return datetime.fromtimestamp(link.st_mtime, UTC)
+        return link
 
     def target(self, digest: DigestText) -> Digest | None:
         """Return what a link names; None where it is missing or damaged, and damage is noted."""
         try:
-            content = read_file(f"{digest.partition(':')[2]}/link", layout.LONGEST_LINK, self._descriptor)
+            content = read_file(f"{digest[self._hex :]}/link", layout.LONGEST_LINK, self._descriptor)
         except (OSError, TooLargeError) as error:
             if not (isinstance(error, OSError) and is_absent(error)):
                 what = f"the {self._kind} link of {digest}"
@@ -308,12 +342,12 @@ class _Links:
         )
 
 
-def _read_tag(folder: int, name: str, *, dated: bool) -> Tag | Problem:
+def _read_tag(folder: int, name: str) -> Tag | Problem:
     link = f"{name}/current/link"
     shown = readable(name)
     try:
         content = read_file(link, layout.LONGEST_LINK, folder)
-        pushed = datetime.fromtimestamp(status(link, folder).st_mtime, UTC) if dated else None
+        pushed = datetime.fromtimestamp(status(link, folder).st_mtime, UTC)
     except FileNotFoundError:
         # An interrupted push leaves this, and hides nothing: what it pushed is a revision.
         return Problem("tag-without-target", f"tag {shown} points to nothing", blocks=False)

@@ -71,7 +71,9 @@ def _read_roots(storage: StorageReader, listed: AbstractSet[DigestText], known: 
     readings = _Readings(storage, listed, known)
     readings.read(_all(held))
     # Layer links matter where a repository is broken, and only there; marking on trial tells which those are.
-    broken = {each.repository for each in mark(held, readings.found).broken}
+    broken = frozenset[str]()
+    if not readings.are_fine or any(problem.blocks for holding in held for problem in holding.problems):
+        broken = frozenset(each.repository for each in mark(held, readings.found).broken)
     holdings = [
         _with_layers(storage, name, holding) if holding.repository in broken else holding
         for name, holding in zip(listing.names, held, strict=True)
@@ -89,14 +91,14 @@ def _read_roots(storage: StorageReader, listed: AbstractSet[DigestText], known: 
 
 def _hold(storage: StorageReader, name: str) -> Holding:
     """Read what a repository holds. Tags come before revisions, as a push writes them the other way round."""
-    tags = storage.tags(name, dated=False)
+    tags = storage.targets(name)
     revisions = storage.revisions(name, read=False)
     others = storage.layers(name, canonical=False)
-    held = frozenset(revisions.pushed)
-    tagged = frozenset([tag.digest for tag in tags.tags])
+    held = revisions.digests
+    tagged = frozenset(tags.targets.values())
     problems = [*tags.problems, *revisions.problems, *others.problems]
     if not tagged <= held:
-        problems += [dangling(tag.name, tag.digest) for tag in tags.tags if tag.digest not in held]
+        problems += [dangling(tag, digest) for tag, digest in tags.targets.items() if digest not in held]
     is_complete = revisions.is_complete and others.is_complete
     return Holding(readable(name), held, tagged, None, others.stored_as, tuple(problems), is_complete)
 
@@ -112,7 +114,7 @@ def _with_layers(storage: StorageReader, name: str, holding: Holding) -> Holding
     )
 
 
-def dangling(tag: str, digest: Digest) -> Problem:
+def dangling(tag: str, digest: DigestText) -> Problem:
     """Describe a tag whose revision is not linked."""
     return Problem("dangling-tag", f"tag {tag} points to {digest}, which the repository does not link")
 
@@ -138,6 +140,8 @@ class _Readings:
         self._listed = listed
         self._known = known
         self.found: dict[DigestText, Reading] = {}
+        self.are_fine = True
+        """Whether all that had to be read could be read."""
 
     def read(self, digests: AbstractSet[DigestText]) -> None:
         """Read `digests` and all that they lead to.
@@ -162,8 +166,10 @@ class _Readings:
             reading = _reading(digest, body)
             if isinstance(reading, References):
                 found[digest] = fresh[digest] = reading
-            elif reading is not None and not guess:
-                found[digest] = reading
+            elif not guess:
+                self.are_fine = False
+                if reading is not None:
+                    found[digest] = reading
 
     def _further(self, read: AbstractSet[DigestText]) -> tuple[set[DigestText], frozenset[DigestText]]:
         """Return what the manifests just read lead to, as far as it is there and was not read yet."""
