@@ -139,6 +139,9 @@ class _Cleaning:
             spoken_against = Done(action, "failed", f"could not be checked: {error}")
         if spoken_against is not None:
             self._settle(action, spoken_against.result)
+            if spoken_against.result == "failed":
+                # A failure is something to try again, so the journal wants it begun; what was skipped is settled.
+                journal.begin(sequence)
             journal.record(sequence, spoken_against.result, spoken_against.detail)
             return spoken_against
         journal.begin(sequence)
@@ -157,7 +160,7 @@ class _Cleaning:
         fresh = await self._fresh_repository()
         if not fresh.is_complete:
             problem = next(problem for problem in fresh.problems if problem.blocks)
-            return Done(action, "skipped", f"the repository could not be read again completely: {problem.text}")
+            return Done(action, "failed", f"the repository could not be read again completely: {problem.text}")
         if self._would_be_emptied(fresh):
             return Done(action, "skipped", f"{self._name} would lose its last tag; allow it with --allow-last-image")
         if action.action is ActionKind.DELETE_TAG:
