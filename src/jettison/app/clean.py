@@ -139,7 +139,7 @@ async def apply_recorded(
         "deleted_tags": deleted_tags,
         "frees": freed(plan, report),
     }
-    if whole_registry and plan.is_whole:
+    if whole_registry and not unlisted(plan) and not blocking(plan):
         recorder.totals |= {
             "listed_repositories": plan.totals.repositories,
             "listed_tags": plan.totals.tags - deleted_tags,
@@ -154,12 +154,17 @@ def apply_status(plan: Plan, report: ApplyReport) -> int:
         return INTERRUPTED
     if report.count("failed") and not report.count("done") + report.count("gone"):
         return FAILED
-    return 0 if report.is_whole and not blocking(plan) else PART
+    return 0 if report.is_whole and not blocking(plan) and not unlisted(plan) else PART
 
 
 def blocking(plan: Plan) -> list[str]:
     """Return the repositories that could not be read completely, and so lost nothing."""
     return [each.name for each in plan.repositories if not each.complete]
+
+
+def unlisted(plan: Plan) -> bool:
+    """Whether there may be repositories that the plan does not know: the catalogue could not be read to its end."""
+    return any(not problem.repository for problem in plan.problems)
 
 
 def freed(plan: Plan, report: ApplyReport) -> int:

@@ -19,12 +19,27 @@ class RepositoryUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageProblem:
+    """What could not be read, and where (an empty repository: the registry as a whole)."""
+
+    code: str
+    repository: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """A registry in bytes: `total` counts what several repositories share once."""
 
     registry: str
     total: int
     repositories: tuple[RepositoryUsage, ...]
+    problems: tuple[UsageProblem, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all repositories were listed, and each could be read completely."""
+        return all(each.complete for each in self.repositories) and all(each.repository for each in self.problems)
 
 
 def measure(inventory: Inventory) -> Usage:
@@ -45,4 +60,10 @@ def measure(inventory: Inventory) -> Usage:
             )
         )
     found.sort(key=lambda each: (-each.size, each.name))
-    return Usage(inventory.registry, space.total, tuple(found))
+    whole = [UsageProblem(each.code, "", each.text) for each in inventory.problems]
+    single = [
+        UsageProblem(each.code, repository.name, each.text)
+        for repository in inventory.repositories
+        for each in repository.problems
+    ]
+    return Usage(inventory.registry, space.total, tuple(found), (*whole, *single))

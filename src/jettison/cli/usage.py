@@ -21,6 +21,7 @@ def command(connection: Connection, *, as_json: bool) -> int:
 
     Over the API only what a tag leads to can be seen; what was deleted and not yet collected is not in it.
     """
+    from jettison.app.clean import PART
     from jettison.app.sessions import open_registry
     from jettison.app.usage import measure
     from jettison.cli.interrupt import Interruption, run_interruptibly
@@ -45,7 +46,7 @@ def command(connection: Connection, *, as_json: bool) -> int:
         print_json({"version": 1, **asdict(usage)})
     else:
         print_usage(usage)
-    return 0 if all(each.complete for each in usage.repositories) else 4
+    return 0 if usage.is_whole else PART
 
 
 def print_usage(usage: "Usage") -> None:
@@ -58,5 +59,8 @@ def print_usage(usage: "Usage") -> None:
         made.add_row(name, f"{each.tags:,}", f"{each.manifests:,}", size_text(each.size), size_text(each.alone))
     out = console()
     out.print(made)
+    for problem in usage.problems:
+        where = f"{problem.repository}: " if problem.repository else ""
+        out.print(f"could not be read: {where}{problem.text}", markup=False)
     repositories = counted(len(usage.repositories), "repository", "repositories")
     out.print(f"{repositories}, {exact_text(usage.total)} in all.")
