@@ -94,6 +94,8 @@ def _load(plan_file: Path, connection: Connection, now: datetime, max_age: str) 
     except OSError as error:
         raise UsageError(f"{plan_file}: the plan cannot be read: {error.strerror}") from error
     plan = decode(body, str(plan_file))
+    if plan.created.tzinfo is None:
+        raise PlanRejectedError(f"{plan_file} is damaged: its date `created` has no time zone; make a new plan")
     refuse_stale(plan, str(plan_file), now, age.total_seconds())
     if plan.source != "api":
         raise PlanRejectedError(f"{plan_file} was made from the storage {plan.registry}, not over the API")

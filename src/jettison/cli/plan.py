@@ -1,5 +1,6 @@
 """`jettison plan`: what would go, why, and what that frees."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -51,7 +52,7 @@ def command(
     jettison plan http://127.0.0.1:5000 --keep 10
     jettison plan team --policy policy.yaml -o plan.json
     """
-    from jettison.app.clean import PART, blocking
+    from jettison.app.clean import PART, blocking, unlisted
     from jettison.cli.output import console, note
     from jettison.cli.render_plan import ROWS, print_plan
     from jettison.cli.work import plan_once
@@ -69,13 +70,7 @@ def command(
             console().print(f"Apply it with: jettison apply {output}", markup=False)
     if blocking(plan):
         note("jettison: some repositories could not be read completely; they lose nothing (see above)")
-    return _status(
-        plan, part=PART if blocking(plan) or (plan.problems and _catalogue_cut(plan)) else 0, detailed=detailed_exitcode
-    )
-
-
-def _catalogue_cut(plan: "Plan") -> bool:
-    return any(not problem.repository for problem in plan.problems)
+    return _status(plan, part=PART if blocking(plan) or unlisted(plan) else 0, detailed=detailed_exitcode)
 
 
 def _status(plan: "Plan", *, part: int, detailed: bool) -> int:
@@ -83,11 +78,15 @@ def _status(plan: "Plan", *, part: int, detailed: bool) -> int:
 
 
 def _write(output: Path, body: bytes) -> None:
-    """Write the plan whole or not at all."""
+    """Write the plan whole or not at all. What is no file (a pipe, /dev/null) is written to, never replaced."""
     from jettison.errors import UsageError
 
+    output = Path(os.path.realpath(output))
     draft = output.with_name(f".{output.name}.part")
     try:
+        if output.exists() and not output.is_file():
+            output.write_bytes(body)
+            return
         draft.write_bytes(body)
         draft.replace(output)
     except OSError as error:

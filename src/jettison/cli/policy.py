@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from jettison.cli.options import json_option
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
@@ -12,14 +14,18 @@ def command() -> None:
 
 @command.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-def check(file: Path) -> int:
+@json_option
+def check(file: Path, *, as_json: bool) -> int:
     """Read FILE as a policy, and say what is wrong with it: file, line, column, path, and the nearest right key."""
     from jettison.cli.options import read_text
-    from jettison.cli.output import console, counted
+    from jettison.cli.output import console, counted, print_json
     from jettison.policy.parse import parse_policy
 
     policy = parse_policy(read_text(file, "the policy"), str(file))
     rules = sum(len(each.rules) for each in policy.policies)
+    if as_json:
+        print_json({"version": 1, "file": file, "policies": len(policy.policies), "rules": rules})
+        return 0
     policies = counted(len(policy.policies), "policy", "policies")
     console().print(f"{file}: {policies} with {counted(rules, 'rule')}; nothing wrong with it.", markup=False)
     return 0
