@@ -6,9 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
-
-PROGRAM: Final = "import sys; from jettison.cli.main import main; main(sys.argv[1:])"
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Command(Protocol):
 def start(*arguments: object, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start `jettison` in a process of its own, without a terminal."""
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *map(str, arguments)],
+        [sys.executable, "-m", "jettison", *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
