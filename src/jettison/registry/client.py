@@ -248,6 +248,31 @@ class RegistryClient:
         """Take a blob out of `repository`; its bytes stay (end-10). True: done; False: it was not there."""
         return await self._delete(repository, f"blobs/{_segment(Digest(digest))}", digest)
 
+    async def start_upload(self, repository: str) -> tuple[str, str]:
+        """Begin an upload (end-4a) and return its identifier and its location, for `cancel_upload`.
+
+        Nothing is uploaded: it shows which storage a registry writes to. Raises UnsupportedError where the registry is
+        read-only, UnauthorizedError where these credentials may not push.
+        """
+        what = f"beginning an upload to {repository}"
+        target = f"{self._root}{_path(repository)}/blobs/uploads/"
+        scope = f"repository:{repository}:pull,push"
+        answer = await self._transport.request("POST", target, scope=scope, what=what, limit=_SMALL)
+        identifier, location = answer.headers.get("Docker-Upload-UUID", ""), answer.headers.get("Location", "")
+        if answer.status != 202:
+            raise self._transport.refusal(what, answer)
+        if not _SAFE_SEGMENT.fullmatch(identifier) or not location:
+            raise ContentError(f"registry {self.url}, {what}: its answer names no upload")
+        return identifier, Pages(self.url, what).own(target, location)
+
+    async def cancel_upload(self, repository: str, location: str) -> None:
+        """Cancel an upload that `start_upload` began (end-4b is never sent). One that is gone is no error."""
+        what = f"cancelling an upload to {repository}"
+        scope = f"repository:{repository}:pull,push"
+        answer = await self._transport.request("DELETE", location, scope=scope, what=what, limit=_SMALL)
+        if answer.status not in {200, 202, 204, 404}:
+            raise self._transport.refusal(what, answer)
+
     async def deletes_tags(self, repository: str) -> bool | None:
         """Tell whether the server deletes single tags, without any request that could: None where that stays unknown.
 

@@ -55,7 +55,7 @@ class Pages:
         if link is None:
             return None
         self._targets.add(here)
-        target = self._own(here, link)
+        target = self.own(here, link)
         self._empty = 0 if entries else self._empty + 1
         if target in self._targets or (entries and not new) or self._empty > _EMPTY_PAGES:
             raise ContentError(
@@ -64,7 +64,8 @@ class Pages:
             )
         return target
 
-    def _own(self, here: str, link: str) -> str:
+    def own(self, here: str, link: str) -> str:
+        """Return the target of a link on the registry itself. Raises ContentError for one that leads elsewhere."""
         url = joined(f"{self._url.origin}{here}", link)
         if _UNSAFE.search(url) or origin_of(url) != self._url.origin:
             raise ContentError(

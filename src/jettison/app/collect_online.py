@@ -1,0 +1,394 @@
+"""Collect while the registry serves: the steps of docs/protocol.md, in that order.
+
+The worst interleaving, and why each step is there: a client asks whether the registry has a blob, hears yes, and pushes
+a manifest that needs it, while we take the blob away. The server remembers what blobs it has and tells nobody when it
+is wrong. So links are removed through the server, on every replica, which makes it forget (2); we ask again until it
+has forgotten (2, 5), for a request that began earlier may have made it remember; data is moved aside, not removed (3);
+and it is gone for good only after everything that could have begun before has ended, and nothing needs it (6, 7).
+
+`step` is told the name of each point that was reached; tests kill the process there. docs/crash-table.md has a row for
+each.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypeVar
+
+from jettison.collect.mark import CompleteMark, IncompleteMark
+from jettison.collect.quarantine import Collected, Evidence, Link, Suspect, Verdict, judge, repairs
+from jettison.collect.references import DigestText, References
+from jettison.collect.safety import Barriers, Margins
+from jettison.errors import RegistryError, StorageError
+from jettison.oci.inventory import Problem
+from jettison.registry.client import RegistryClient
+from jettison.storage.bodies import WaitingBodies, manifest_bodies
+from jettison.storage.lease import Lease
+from jettison.storage.links import LinkSurvey, find_links, has_link, write_layer_link
+from jettison.storage.local import LocalStorage
+from jettison.storage.quarantine import Quarantine
+from jettison.storage.roots import KnownReferences, Roots, read_roots
+from jettison.storage.sweep import Survey, survey
+
+_PROBLEMS_AT_MOST: Final = 50
+_WORKERS: Final = 16
+JobT = TypeVar("JobT")
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The server processes that work on the storage: a client for each replica, and what is known of them.
+
+    `started` is when the last of them was started, None where nobody knows. `cacheless`: none has a descriptor cache.
+    """
+
+    replicas: Sequence[RegistryClient]
+    started: datetime | None = None
+    cacheless: bool = False
+
+
+@dataclass(slots=True)
+class OnlineReport:
+    """What one run did, in blobs and bytes.
+
+    `quarantined` come back until they are purged, `purged` are gone, `restored` were needed again, `given_up` are left
+    to the next run. `bodies` are manifests that wait for the servers' next start.
+    """
+
+    condemned: int = 0
+    condemned_bytes: int = 0
+    quarantined: int = 0
+    quarantined_bytes: int = 0
+    purged: int = 0
+    purged_bytes: int = 0
+    restored: int = 0
+    given_up: int = 0
+    bodies: int = 0
+    repaired: int = 0
+    waiting: int = 0
+    waiting_bytes: int = 0
+    collection: str | None = None
+    broken: tuple[str, ...] = ()
+    problems: list[Problem] = field(default_factory=list)
+
+
+class OnlineCollector:
+    """One collector on one storage. The lease proves that it is the only one."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        storage: LocalStorage,
+        servers: Servers,
+        *,
+        margins: Margins,
+        barriers: Barriers,
+        run: str,
+        now: Callable[[], datetime],
+        known: KnownReferences | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        step: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._lease = lease
+        self._storage = storage
+        self._servers = servers
+        self._margins = margins
+        self._barriers = barriers
+        self._run = run
+        self._now = now
+        self._known = known
+        self._sleep = sleep
+        self._step = step
+        self._quarantine = Quarantine(lease)
+        self.report = OnlineReport()
+
+    async def collect(self, *, purge_now: bool) -> OnlineReport:
+        """Do all steps once. `purge_now` waits for the long barrier instead of leaving the purge to a later run.
+
+        Raises StorageError where the storage as a whole cannot be read or written. What a server refuses or does not
+        answer makes blobs stay for this run.
+        """
+        self._quarantine.reserve()
+        # 0. Requests of a predecessor that was killed may still be running in the servers.
+        await self._barrier(self._barriers.short)
+        self._step("started")
+        await self._recover()
+        suspects = await self._scan()
+        if suspects:
+            collected = self._write_down(suspects, purge_now=purge_now)
+            unlinked = await self._unlink(collected)
+            self._move(collected, unlinked)
+            await self._barrier(self._barriers.short)
+            self._rescan(collected, may_purge=frozenset())
+            self._step("rescanned-early")
+            if purge_now:
+                await self._finish(collected)
+        self._count_waiting()
+        return self.report
+
+    async def purge_due(self) -> OnlineReport:
+        """Only re-examine what is in quarantine, and purge what is due (steps 0 and 5 to 7)."""
+        await self._barrier(self._barriers.short)
+        await self._recover()
+        self._count_waiting()
+        return self.report
+
+    async def _recover(self) -> None:
+        """Re-examine the quarantine: from step 5 on where it is due, else as the early re-scan does."""
+        for collected in self._quarantine.collections():
+            if self._now() >= collected.until or not self._quarantine.held(collected):
+                await self._finish(collected)
+            else:
+                self._rescan(collected, may_purge=frozenset())
+        self._repair(self._roots(), ())
+        self._step("repaired")
+
+    async def _scan(self) -> tuple[Suspect, ...]:
+        """1. Find what is unreachable and old enough, and everybody who may know it."""
+        found = survey(self._storage, self._now(), self._margins, self._known)
+        self._note(found)
+        if found.condemned is None:
+            return ()
+        bodies = manifest_bodies(self._storage.name, found.condemned.blobs)
+        since = WaitingBodies(self._lease).update(bodies, self._now())
+        started = self._servers.started
+        stay = (
+            set()
+            if self._servers.cacheless
+            else {digest for digest in bodies if started is None or since[digest] >= started}
+        )
+        self.report.bodies = len(stay)
+        going = [blob for blob in found.condemned.blobs if blob.digest not in stay]
+        links = find_links(self._storage, {blob.digest for blob in going})
+        if links.problems:
+            # Whoever cannot be listed may know any of them.
+            self.report.problems += links.problems
+            self.report.given_up += len(going)
+            return ()
+        if not await self._forgets_unknown(links):
+            self.report.given_up += len(going)
+            return ()
+        self.report.condemned = len(going)
+        self.report.condemned_bytes = sum(blob.size for blob in going)
+        self._step("scanned")
+        return tuple(Suspect(blob.digest, blob.size, blob.modified, links.links[blob.digest]) for blob in going)
+
+    def _write_down(self, suspects: tuple[Suspect, ...], *, purge_now: bool) -> Collected:
+        """Write every repository that has or had a link of each, before anything is touched."""
+        begun = self._now()
+        until = begun if purge_now else begun + self._margins.retention
+        collected = self._quarantine.begin(suspects, run=self._run, begun=begun, until=until, online=True)
+        self.report.collection = collected.id
+        self._step("written-down")
+        return collected
+
+    async def _unlink(self, collected: Collected) -> list[Suspect]:
+        """2. Unlink through every replica, wait, and ask until all have forgotten. Return those that are unlinked."""
+        given_up = await self._delete({link: suspect for suspect in collected.suspects for link in suspect.links})
+        self._step("unlinked")
+        await self._barrier(self._barriers.short)
+        remaining = [suspect for suspect in collected.suspects if suspect.digest not in given_up]
+        confirmed, _ = await self._confirm(remaining, self._barriers.short)
+        self._step("confirmed")
+        self.report.given_up += len(collected.suspects) - len(confirmed)
+        return [suspect for suspect in remaining if suspect.digest in confirmed]
+
+    def _move(self, collected: Collected, unlinked: Iterable[Suspect]) -> None:
+        """3. Move the data aside, and leave the folders."""
+        for moved in self._quarantine.move_in(collected, unlinked):
+            if moved.problem is None:
+                self.report.quarantined += 1
+                self.report.quarantined_bytes += moved.size
+                self._step("moved-one")
+            else:
+                self.report.given_up += 1
+                if moved.problem.blocks:
+                    self.report.problems.append(moved.problem)
+        self._step("moved")
+
+    async def _finish(self, collected: Collected) -> None:
+        """5 to 7. Wait for long, ask again, wait, re-scan, purge what nothing needs."""
+        held = self._quarantine.held(collected)
+        if held:
+            await self._barrier(self._barriers.long)
+            self._step("waited-long")
+            suspects = [suspect for suspect in collected.suspects if suspect.digest in held]
+            confirmed, _ = await self._confirm(suspects, self._barriers.long)
+            self._step("confirmed-again")
+            await self._barrier(self._barriers.short)
+            self._rescan(collected, may_purge=confirmed)
+        self._quarantine.finish(collected)
+        self._step("finished")
+
+    def _rescan(self, collected: Collected, *, may_purge: AbstractSet[DigestText]) -> None:
+        """4 and 6. Look at links and manifests again; restore, drop or purge. What cannot be judged comes back."""
+        held = self._quarantine.held(collected)
+        roots = self._roots()
+        mark = roots.mark()
+        links = find_links(self._storage, held.keys())
+        unknown = isinstance(mark, IncompleteMark) or bool(links.problems)
+        if isinstance(mark, IncompleteMark):
+            self.report.problems += mark.problems
+        self.report.problems += links.problems
+        for digest in held:
+            needed = unknown or (isinstance(mark, CompleteMark) and digest in mark.reachable)
+            needed = needed or any(link.live for link in links.links.get(digest, ()))
+            evidence = Evidence(needed, self._quarantine.is_present(digest))
+            match judge(evidence, may_purge=digest in may_purge):
+                case Verdict.RESTORE | Verdict.DROP:
+                    self._quarantine.bring_back(collected, digest)
+                    self.report.restored += 1
+                    self._step("restored-one")
+                case Verdict.PURGE:
+                    self.report.purged_bytes += self._quarantine.purge(collected, digest)
+                    self.report.purged += 1
+                    self._step("purged-one")
+                case Verdict.WAIT:
+                    pass
+        self._repair(roots, collected.suspects)
+
+    def _repair(self, roots: Roots, suspects: Iterable[Suspect]) -> None:
+        """Write layer links that a repository had and its manifests need, where the blob's data exists."""
+        targets = {link.digest: suspect.digest for suspect in suspects for link in suspect.links}
+        known: dict[str, set[DigestText]] = {}
+        for suspect in suspects:
+            for link in suspect.links:
+                known.setdefault(link.repository, set()).add(link.digest)
+        needed: dict[str, set[DigestText]] = {}
+        linked: dict[str, set[DigestText]] = {}
+        for holding in roots.holdings:
+            name = holding.repository
+            wants: set[DigestText] = set()
+            for digest in holding.revisions:
+                reading = roots.readings.get(digest)
+                if isinstance(reading, References):
+                    wants.update(reading.blobs)
+            if not wants:
+                continue
+            folders = self._storage.layers(name, canonical=True).digests
+            had = (known.setdefault(name, set()) | folders) & wants
+            needed[name] = had
+            known[name] |= folders
+            linked[name] = {digest for digest in had if has_link(self._storage.name, name, digest)}
+        missing = set().union(*(needed[name] - linked[name] for name in needed)) if needed else set()
+        if not missing:
+            return
+        stored = {digest for digest in missing if self._quarantine.is_present(targets.get(digest, digest))}
+        for repair in repairs(needed, known, linked, stored):
+            target = targets.get(repair.digest, repair.target)
+            write_layer_link(self._lease, repair.repository, repair.digest, target)
+            self.report.repaired += 1
+            self._step("repaired-one")
+
+    async def _delete(self, links: "dict[Link, Suspect]") -> set[DigestText]:
+        """Delete every link on every replica; return the blobs for which a server did not do it."""
+        given_up: set[DigestText] = set()
+
+        async def one(job: tuple[RegistryClient, Link, Suspect]) -> None:
+            client, link, suspect = job
+            try:
+                await client.delete_blob(link.repository, link.digest)
+            except RegistryError as error:
+                given_up.add(suspect.digest)
+                self._refused(error)
+
+        await _each(
+            [(client, link, suspect) for client in self._servers.replicas for link, suspect in links.items()], one
+        )
+        return given_up
+
+    async def _confirm(
+        self, suspects: Sequence[Suspect], barrier: float
+    ) -> tuple[frozenset[DigestText], frozenset[DigestText]]:
+        """Ask every replica about every link until all answer no. Return the blobs for which they do, and those that
+        are in use again.
+
+        A yes although there is no link is stale: the server is made to forget it, and after a barrier asked again.
+        """
+        waiting = {suspect.digest: suspect for suspect in suspects}
+        confirmed: set[DigestText] = set()
+        in_use: set[DigestText] = set()
+        for _ in range(self._barriers.rounds):
+            stale, used, failed = await self._ask(list(waiting.values()))
+            in_use |= used
+            confirmed |= waiting.keys() - stale - used - failed
+            waiting = {digest: waiting[digest] for digest in stale - used - failed}
+            if not waiting:
+                break
+            await self._barrier(barrier)
+        return frozenset(confirmed), frozenset(in_use)
+
+    async def _ask(self, suspects: Sequence[Suspect]) -> tuple[set[DigestText], set[DigestText], set[DigestText]]:
+        """Ask once; return the blobs with a stale yes (which was cleared), with a true yes, and without an answer."""
+        stale: set[DigestText] = set()
+        used: set[DigestText] = set()
+        failed: set[DigestText] = set()
+
+        async def one(job: tuple[RegistryClient, Link, DigestText]) -> None:
+            client, link, digest = job
+            try:
+                if await client.blob_size(link.repository, link.digest) is None:
+                    return
+                if has_link(self._storage.name, link.repository, link.digest):
+                    used.add(digest)
+                    return
+                stale.add(digest)
+                await client.delete_blob(link.repository, link.digest)
+            except (RegistryError, StorageError) as error:
+                failed.add(digest)
+                self._refused(error)
+
+        jobs = [
+            (client, link, suspect.digest)
+            for suspect in suspects
+            for link in suspect.links
+            for client in self._servers.replicas
+        ]
+        await _each(jobs, one)
+        return stale, used, failed
+
+    async def _forgets_unknown(self, links: LinkSurvey) -> bool:
+        """Make the servers forget what left-over folders of sha512 links stood for, since nobody knows which blob."""
+        if not links.unknown:
+            return True
+        unknown = [Suspect(link.digest, 0, self._now(), (link,)) for link in links.unknown]
+        await self._delete({link: suspect for suspect in unknown for link in suspect.links})
+        await self._barrier(self._barriers.short)
+        confirmed, _ = await self._confirm(unknown, self._barriers.short)
+        return len(confirmed) == len(unknown)
+
+    async def _barrier(self, seconds: float) -> None:
+        """Wait until every request that had begun before has made its last write."""
+        await self._sleep(seconds)
+
+    def _roots(self) -> Roots:
+        return read_roots(self._storage, self._storage.blobs().digests, self._known)
+
+    def _note(self, found: Survey) -> None:
+        self.report.broken = tuple(each.repository for each in found.broken)
+        self.report.problems += [problem for problem in found.problems if problem.blocks]
+
+    def _refused(self, error: Exception) -> None:
+        """Keep the first few refusals: a server that is away refuses thousands."""
+        problem = Problem("server", str(error))
+        if problem not in self.report.problems and len(self.report.problems) < _PROBLEMS_AT_MOST:
+            self.report.problems.append(problem)
+
+    def _count_waiting(self) -> None:
+        for collected in self._quarantine.collections():
+            held = self._quarantine.held(collected)
+            self.report.waiting += len(held)
+            self.report.waiting_bytes += sum(held.values())
+
+
+async def _each(jobs: Sequence[JobT], work: Callable[[JobT], Awaitable[None]]) -> None:
+    """Do all jobs, some at a time."""
+    waiting = iter(jobs)
+
+    async def worker() -> None:
+        for job in waiting:
+            await work(job)
+
+    await asyncio.gather(*(worker() for _ in range(min(_WORKERS, len(jobs)))))

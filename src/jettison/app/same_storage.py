@@ -1,0 +1,47 @@
+"""Whether a registry's API and a storage belong together, shown by the registry itself.
+
+Two registries may hold the same images (a copy of production, a mirror), so comparing contents shows nothing. An upload
+that is begun over the API, however, makes a folder in the storage that the server writes to, and nowhere else.
+"""
+
+from collections.abc import Sequence
+
+from jettison.errors import UnauthorizedError, UnsupportedError, UsageError
+from jettison.registry.client import RegistryClient
+from jettison.storage import layout
+from jettison.storage.files import names_in
+from jettison.storage.local import LocalStorage
+
+
+async def show_same_storage(storage: LocalStorage, replicas: Sequence[RegistryClient]) -> None:
+    """Begin an upload on every replica, look for it in the storage, and cancel it.
+
+    Raises UsageError where a replica writes elsewhere, or may not be asked, so that nobody knows.
+    """
+    names = storage.repositories().names
+    if not names:
+        return
+    repository = names[0]
+    for client in replicas:
+        try:
+            identifier, location = await client.start_upload(repository)
+        except UnauthorizedError as error:
+            raise UsageError(
+                f"{error}. Whether {client.url} works on {storage.name} is shown by beginning an upload, so the "
+                "credentials must be allowed to push; or collect with --offline"
+            ) from error
+        except UnsupportedError as error:
+            raise UsageError(
+                f"{client.url} is read-only, so collecting need not mind pushes: use --offline ({error})"
+            ) from error
+        try:
+            found = identifier in names_in(f"{storage.name}/{layout.uploads_folder(repository)}")
+        except FileNotFoundError:
+            found = False
+        finally:
+            await client.cancel_upload(repository, location)
+        if not found:
+            raise UsageError(
+                f"{client.url} does not work on the storage {storage.name}: an upload begun there left no trace here. "
+                "Name the storage of that registry, or the registry of that storage"
+            )

@@ -1,0 +1,106 @@
+"""Layer links of suspects: which repositories have them, which had them, and writing one back.
+
+A registry that deletes a blob from a repository (`DELETE /v2/<name>/blobs/<digest>`) removes the link and leaves its
+folder: a record, free of charge, that the repository once had the blob, and that its server may still remember it.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from jettison.collect.quarantine import Link
+from jettison.collect.references import DigestText
+from jettison.errors import StorageError
+from jettison.oci.digest import Digest
+from jettison.oci.inventory import Problem
+from jettison.storage import layout
+from jettison.storage.contract import StorageReader
+from jettison.storage.files import status
+from jettison.storage.layout import readable
+from jettison.storage.lease import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSurvey:
+    """Who knows which blob: every link or left-over folder, by the blob that it stands for.
+
+    `unknown` are left-over folders of other algorithms than sha256: nobody can tell which blob they stood for.
+    `problems` are repositories whose links could not be listed; then nobody knows who else knows a blob.
+    """
+
+    links: Mapping[DigestText, tuple[Link, ...]] = field(default_factory=dict)
+    unknown: tuple[Link, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def find_links(storage: StorageReader, blobs: AbstractSet[DigestText]) -> LinkSurvey:
+    """Look in every repository for links, live or left over, of `blobs`."""
+    found: dict[DigestText, list[Link]] = {digest: [] for digest in blobs}
+    unknown: list[Link] = []
+    problems: list[Problem] = []
+    listing = storage.repositories()
+    if not listing.is_complete:
+        problems += [problem for problem in listing.problems if problem.blocks]
+    for name in listing.names:
+        layers = storage.layers(name, canonical=True)
+        problems += [Problem(each.code, f"{readable(name)}: {each.text}") for each in layers.problems if each.blocks]
+        if not layers.is_complete and not any(each.blocks for each in layers.problems):
+            problems.append(Problem("unlisted", f"{readable(name)}: its layer links could not be listed"))
+        for digest in layers.digests & blobs:
+            found[digest].append(Link(name, digest, has_link(storage.name, name, digest)))
+        for digest in layers.digests:
+            if digest.startswith(f"{layout.CANONICAL}:") or digest in blobs:
+                continue
+            stored = layers.stored_as.get(digest)
+            if stored is None:
+                unknown.append(Link(name, digest, live=False))
+            elif stored in blobs:
+                found[stored].append(Link(name, digest, live=True))
+    return LinkSurvey({digest: tuple(links) for digest, links in found.items()}, tuple(unknown), tuple(problems))
+
+
+def has_link(root: str, repository: str, digest: DigestText) -> bool:
+    """Whether a repository has a layer link, as a file. Raises StorageError where that cannot be told."""
+    path = f"{root}/{layout.layer_link(repository, Digest(digest))}"
+    try:
+        status(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StorageError(f"{readable(path)}: {error.strerror}") from error
+    return True
+
+
+def write_layer_link(lease: Lease, repository: str, digest: DigestText, target: DigestText) -> None:
+    """Write a layer link; `target` is the blob that it names. It is whole or not there, whatever crashes."""
+    path = f"{lease.root}/{layout.layer_link(repository, Digest(digest))}"
+    write_link(path, target)
+
+
+def write_link(path: str, target: DigestText) -> None:
+    """Write a link file. Raises StorageError where the storage refuses."""
+    part = f"{path}.jettison-{secrets.token_hex(4)}"
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(descriptor, target.encode("ascii"))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise StorageError(f"{readable(path)}: the link cannot be written: {error.strerror}") from error
+
+
+def links_by_repository(links: Iterable[Link]) -> dict[str, list[Link]]:
+    """Return links grouped by their repository."""
+    found: dict[str, list[Link]] = {}
+    for link in links:
+        found.setdefault(link.repository, []).append(link)
+    return found
