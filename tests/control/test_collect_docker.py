@@ -14,6 +14,7 @@ import pytest
 from tests.control.conftest import Control, RunRegistry
 from tests.control.judges import ask, blobs_on_disk, delete_manifest, tags
 
+from jettison.control import docker_server, open_files
 from jettison.control.collector import CollectorReport, collect_with_registry
 from jettison.control.config_file import parse_config
 from jettison.control.docker_discovery import named_container
@@ -147,6 +148,8 @@ def test_every_push_that_was_accepted_while_it_collects_is_whole(
     assert accepted
     for tag in accepted:
         pull(registry.url, "team/app", tag)
+    # Nothing was killed in the middle of a write, either.
+    assert not [path for path in tmp_path.rglob("link") if path.stat().st_size == 0]
 
 
 @versions
@@ -215,6 +218,63 @@ def test_the_server_below_an_init_is_held(
         assert collect(running).blobs_deleted == 3
     finally:
         container.remove(force=True, v=True)
+
+
+def test_another_container_that_writes_into_the_same_storage_is_refused(
+    run_registry: RunRegistry, control: Control, tmp_path: Path
+) -> None:
+    registry = run_registry("2.8", environment=ON, volume=tmp_path)
+    other = run_registry("3.1", environment=ON, volume=tmp_path, name="the-other")
+    push(other.url, "team/app", image(), "1")
+    before = registry.started_at
+    with pytest.raises(ControlError, match="container the-other takes pushes for the same storage"):
+        collect(control(registry))
+    assert registry.started_at == before
+    other.stop()
+    readonly = {"REGISTRY_STORAGE_MAINTENANCE_READONLY": "{enabled: true}"}
+    run_registry("3.1", environment=readonly, volume=tmp_path)
+    assert collect(control(registry)).held
+
+
+def test_a_container_that_does_not_run_is_not_collected(run_registry: RunRegistry, control: Control) -> None:
+    registry = run_registry("2.8")
+    registry.stop()
+    with pytest.raises(ControlError, match=f"does not run; start it with: docker start {registry.name}"):
+        collect(control(registry))
+
+
+def test_a_moment_at_which_a_link_is_half_written_is_left_again(
+    run_registry: RunRegistry, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2.8 writes links in place: killed in the middle it would leave an empty one, and its collector fails for ever."""
+    registry = run_registry("2.8", environment=ON)
+    running = control(registry)
+    moments = iter([["/data/docker/registry/v2/repositories/a/_layers/sha256/aa/link"]] * 3)
+    looked = []
+    original = open_files.being_written
+
+    def being_written(listing: str) -> list[str]:
+        looked.append(running.is_frozen())
+        return next(moments, None) or original(listing)
+
+    monkeypatch.setattr(open_files, "being_written", being_written)
+    with running.hold():
+        assert running.is_frozen()
+    assert looked == [True] * 4
+
+
+def test_a_server_that_never_rests_is_left_alone(
+    run_registry: RunRegistry, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = run_registry("2.8", environment=ON)
+    running = control(registry)
+    before = registry.started_at
+    monkeypatch.setattr(docker_server, "_QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(docker_server.ServerInContainer, "_being_written", lambda _: ["link"])
+    with pytest.raises(ControlError, match="writes without a pause"), running.hold():
+        pytest.fail("held a server in the middle of a write")
+    assert Probe(registry.url).serves()
+    assert registry.started_at == before
 
 
 def test_another_server_at_the_url_is_refused_and_nothing_is_restarted(
@@ -338,4 +398,4 @@ def test_a_killed_run_takes_its_collector_along(run_registry: RunRegistry, contr
 
 
 def _collects(running: ContainerRegistry) -> bool:
-    return any("garbage-collect" in words for _, _, words in running._processes())
+    return any("garbage-collect" in thread.command for thread in running._server._all())

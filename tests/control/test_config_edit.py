@@ -3,7 +3,7 @@
 import difflib
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -146,6 +146,7 @@ storages = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(
     before=st.dictionaries(keys.filter(lambda key: key != "storage"), documents, max_size=3),
     storage=st.none() | storages,
@@ -164,7 +165,7 @@ def test_any_document_changes_in_that_one_value_or_is_refused(
 ) -> None:
     document = {**before, "storage": storage, "last": 1}
     text = _dump(document, flow=flow, indent=indent)
-    if comments:
+    if comments and flow is False:
         text = "\n".join(f"{line}  # note" if line.endswith(":") else line for line in text.split("\n"))
     if crlf:
         text = text.replace("\n", "\r\n")
@@ -199,6 +200,7 @@ def _dump(document: object, *, flow: bool | None, indent: int) -> str:
     return text.getvalue().removeprefix("%YAML 1.1\n").removeprefix("---\n")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
 @example("storage: {inmemory: {}}\n...\n")
 @example("\ufeffstorage: {inmemory: {}}\n")

@@ -343,6 +343,8 @@ def test_given_commands_change_the_file_and_say_when_input_is_not_passed_on(
     service: Service, commands: Commands
 ) -> None:
     running = CommandRegistry(commands, url=service.server.url)
+    assert plan_enable_delete(running).already_enabled
+    assert "if " in plan_enable_delete(running).advice
     old = running.read_config().text
     copy = running.write_config(old + "# new\n")
     assert running.read_config().text == old + "# new\n"

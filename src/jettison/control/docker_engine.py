@@ -15,10 +15,11 @@ from pathlib import Path, PurePosixPath
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
-from jettison.control import docker_errors, docker_files, host_file, server_process
+from jettison.control import docker_errors, docker_files, docker_sharing, host_file, server_process
 from jettison.control.collector_output import CollectorOutput, OutputReader
 from jettison.control.docker_errors import translated
 from jettison.control.docker_files import ContainerFile
+from jettison.control.docker_server import ServerInContainer
 from jettison.control.environment import registry_variables
 from jettison.control.guarded import Guard
 from jettison.control.probe import Probe
@@ -29,10 +30,7 @@ from jettison.errors import ControlError
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-# One row a thread where the engine's `ps` can: a process is frozen when all its threads are.
-_PS: Final = ("-eLo pid,stat,args", "-eo pid,stat,args", "-o pid,stat,args")
 _FROZEN_PROBE_SECONDS: Final = 1.0
-_FREEZE_SECONDS: Final = 5.0
 _NO_GRACE: Final = 0
 _GRACE_SECONDS: Final = 10
 _RESTART_TRIES: Final = 4
@@ -51,6 +49,7 @@ class ContainerRegistry:
         self._base_url = base_url
         self.url = url
         self._probe = Probe(url) if url else None
+        self._server = ServerInContainer(container)
 
     @property
     def name(self) -> str:
@@ -81,11 +80,11 @@ class ContainerRegistry:
 
     def is_frozen(self) -> bool:
         """Whether its server process is stopped by a signal."""
-        return self.is_running() and any(stat.startswith("T") for _, stat, _ in self._servers())
+        return self.is_running() and self._server.is_frozen()
 
     def runs_a_server(self) -> bool:
         """Whether one of its processes is a registry's server."""
-        return self.is_running() and bool(self._servers())
+        return self.is_running() and bool(self._server.threads())
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -109,6 +108,7 @@ class ContainerRegistry:
         image = attributes["Config"].get("Image", "registry")
         service = labels.get("com.docker.compose.service") or self.name
         return Permanence(
+            file_stays=False,
             run_line=f"docker run -d --name {self.name} -e {variable}={value} ... {image}",
             compose_lines=("services:", f"  {service}:", "    environment:", f'      {variable}: "{value}"'),
         )
@@ -151,6 +151,13 @@ class ContainerRegistry:
         """Freeze the server while the context lasts; see the module's text."""
         if not self.is_running():
             raise ControlError(f"container {self.name} does not run; start it with: docker start {self.name}")
+        beside = docker_sharing.writers_beside(self, docker_errors.client(self._base_url))
+        if beside:
+            raise ControlError(
+                f"container {beside[0]} takes pushes for the same storage as container {self.name}, and would go on "
+                "while the "
+                "collector runs; stop it first, or make it read-only"
+            )
         with Guard({"container": str(self._container.id), "base_url": self._base_url}) as guard:
             began = monotonic()
             try:
@@ -185,26 +192,8 @@ class ContainerRegistry:
             self._container.reload()
         return dict(self._container.attrs)
 
-    def _processes(self) -> list[tuple[int, str, list[str]]]:
-        """Return pid, state and words of every process, or of every thread."""
-        for form in _PS:
-            try:
-                with translated(f"listing the processes of container {self.name}"):
-                    table = self._container.top(ps_args=form)
-            except ControlError:
-                if form == _PS[-1]:
-                    raise
-                continue
-            rows = table.get("Processes") or []
-            return [(int(row[0]), str(row[1]), str(row[2]).split()) for row in rows]
-        return []
-
-    def _servers(self) -> list[tuple[int, str, list[str]]]:
-        return [row for row in self._processes() if server_process.is_server(row[2])]
-
     def _program(self) -> str:
-        servers = self._servers() if self.is_running() else []
-        return servers[0][2][0] if servers else "registry"
+        return self._server.program() if self.is_running() else "registry"
 
     def _config(self) -> ContainerFile:
         attributes = self._attributes()
@@ -213,8 +202,7 @@ class ContainerRegistry:
         command = [attributes.get("Path") or "", *(attributes.get("Args") or ())]
         named = server_process.config_path(command, environment, folder)
         if named is None and self.is_running():
-            servers = self._servers()
-            named = server_process.config_path(servers[0][2], environment, folder) if servers else None
+            named = server_process.config_path(self._server.command(), environment, folder)
         for place in [named] if named else CONFIG_PLACES:
             file = docker_files.read_file(self._container, place)
             if file is not None:
@@ -246,7 +234,7 @@ class ContainerRegistry:
             docker_files.put_file(self._container, new)
             command = ["cp", temporary, old.path] if in_place else ["mv", "-f", temporary, old.path]
             status, output = docker_files.run(self._container, command)
-            if in_place:
+            if in_place or status != 0:
                 docker_files.run(self._container, ["rm", "-f", temporary])
             if status == 0:
                 return
@@ -258,55 +246,17 @@ class ContainerRegistry:
         )
 
     def _freeze(self) -> None:
-        """Stop the server's process and prove it; raise ControlError where that cannot be shown."""
-        servers = self._servers()
-        if not servers:
-            names = sorted({PurePosixPath(words[0]).name for _, _, words in self._processes() if words})
-            raise ControlError(
-                f"container {self.name} runs no registry server that can be recognized (it runs {', '.join(names)}); "
-                "name the registry's own container"
-            )
-        with translated(f"stopping the server in container {self.name}"):
-            self._container.kill(signal="STOP")
-        if not self._all_frozen():
-            # The first process is an init (`docker run --init`) or a shell; the server is one of its children.
-            self._signal_inside("STOP")
-            if not self._all_frozen():
-                raise ControlError(
-                    f"the server in container {self.name} could not be stopped, so nothing was collected"
-                )
+        """Stop the server and prove that nothing answers in its place. Raises ControlError."""
+        self._server.freeze()
         if self._probe is not None and self._probe.serves(timeout_seconds=_FROZEN_PROBE_SECONDS):
             raise ControlError(
                 f"{self._probe.url} still answers while the server in container {self.name} is stopped: another server "
                 "answers there, and pushes to it would be damaged; name the right container, or run one server only"
             )
 
-    def _all_frozen(self) -> bool:
-        """Whether all threads of all servers stop; a thread inside a system call stops when the call ends."""
-        deadline = monotonic() + _FREEZE_SECONDS
-        tries = 0
-        while tries < 2 or (self._some_frozen() and monotonic() < deadline):
-            tries += 1
-            servers = self._servers()
-            if servers and all(stat.startswith("T") for _, stat, _ in servers):
-                return True
-        return False
-
-    def _some_frozen(self) -> bool:
-        return any(stat.startswith("T") for _, stat, _ in self._servers())
-
-    def _signal_inside(self, name: str) -> None:
-        program = PurePosixPath(self._program()).name
-        status, output = docker_files.run(self._container, ["pidof", program])
-        if status == 0 and output.split():
-            docker_files.run(self._container, ["kill", f"-{name}", *output.split()])
-
     def _thaw(self) -> None:
         """Let a server run on in which nothing was changed; restart the container where that fails."""
-        with translated(f"bringing back the server in container {self.name}"):
-            self._container.kill(signal="CONT")
-        if self.is_frozen():
-            self._signal_inside("CONT")
+        self._server.thaw()
         if self.is_frozen():
             self._bring_back(_NO_GRACE)
 

@@ -92,8 +92,8 @@ def put_file(container: "Container", file: ContainerFile) -> None:
 
 
 def run(container: "Container", command: Sequence[str]) -> tuple[int, str]:
-    """Run a program in the container; return its exit status (126 or 127 where it does not exist) and output."""
+    """Run a program in the container as root; return its exit status (126 or 127 where it is not there) and output."""
     with translated(f"running {command[0]} in container {container.name}"):
-        result = container.exec_run(list(command))
+        result = container.exec_run(list(command), user="0")
     output = result.output if isinstance(result.output, bytes) else b""
     return int(result.exit_code or 0), output.decode(errors="replace")

@@ -88,17 +88,16 @@ def _outlives_container(mounts: tuple[Mount, ...], path: str, running: RunningRe
     over = [mount for mount in mounts if mount.holds(path)]
     if over:
         return max(over, key=lambda mount: len(mount.destination)).outlives_container
-    # Without a container a file simply stays where it is; `permanence` has compose lines only for containers.
-    return not running.permanence(VARIABLE, "true").compose_lines
+    return running.permanence(VARIABLE, "true").file_stays is True
 
 
 def _would_not_last(running: RunningRegistry, path: str) -> str:
-    return "\n".join(
-        (
-            f"{path} is in no volume of {running.describe()}: a container made anew loses the change. This keeps it:",
-            *_lasting_lines(running),
-        )
-    )
+    lost = "a container made anew loses the change. This keeps it:"
+    if running.permanence(VARIABLE, "true").file_stays is None:
+        said = f"if {path} is inside a container and in no volume, {lost}"
+    else:
+        said = f"{path} is in no volume of {running.describe()}: {lost}"
+    return "\n".join((said, *_lasting_lines(running)))
 
 
 def _lasting_lines(running: RunningRegistry) -> tuple[str, ...]:

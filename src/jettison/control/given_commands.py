@@ -102,7 +102,7 @@ class CommandRegistry:
 
     def permanence(self, variable: str, value: str) -> Permanence:
         """Return the line that would set the variable where the server is in a container."""
-        return Permanence(run_line=f"docker run -e {variable}={value} ...")
+        return Permanence(None, f"docker run -e {variable}={value} ...")
 
     def write_config(self, text: str) -> str:
         """Write the file in place with `tee`, after a dated copy with `cp -p`; read it back and compare."""

@@ -46,7 +46,7 @@ class LocalFileRegistry:
 
     def permanence(self, variable: str, value: str) -> Permanence:
         """Nothing to say: a file on this machine stays."""
-        return Permanence()
+        return Permanence(file_stays=True)
 
     def write_config(self, text: str) -> str:
         """Replace the file in one step, a dated copy beside it."""

@@ -49,8 +49,12 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Permanence:
-    """How a setting is made to outlive the server's container: lines to show, empty where there is no container."""
+    """Whether a changed file outlives the server when no mount holds it, and the lines that make a setting last.
 
+    `file_stays` is None where nobody knows.
+    """
+
+    file_stays: bool | None
     run_line: str = ""
     compose_lines: tuple[str, ...] = ()
 

@@ -18,7 +18,7 @@ def is_server(command: Sequence[str]) -> bool:
     """Whether this command line is a registry's server, and not its collector or a shell around it."""
     if not command or "garbage-collect" in command:
         return False
-    return PurePosixPath(command[0]).name in SERVER_NAMES and command[1:2] not in (["--version"], ["help"])
+    return PurePosixPath(command[0]).name in SERVER_NAMES and "--version" not in command
 
 
 def config_path(command: Sequence[str], environment: Mapping[str, str], folder: str = "/") -> str | None:

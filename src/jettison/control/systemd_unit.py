@@ -7,6 +7,7 @@ started. The collector is the guardian's child, so it dies before the unit is st
 import os
 import re
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from jettison.control import host_file, server_process
+from jettison.control import host_file, open_files, server_process
 from jettison.control.collector_output import CollectorOutput, OutputReader
 from jettison.control.environment import registry_variables
 from jettison.control.guarded import Guard
@@ -38,6 +39,8 @@ _PROPERTIES: Final = ",".join(
 )
 _ARGUMENTS: Final = re.compile(r"argv\[\]=(.*?) ; ")
 _COMMAND_SECONDS: Final = 300.0
+_QUIET_SECONDS: Final = 30.0
+_PAUSE_SECONDS: Final = 0.01
 _FROZEN_PROBE_SECONDS: Final = 1.0
 
 
@@ -102,7 +105,7 @@ class UnitRegistry:
 
     def permanence(self, variable: str, value: str) -> Permanence:
         """Return a drop-in for the unit."""
-        return Permanence(run_line=f"systemctl edit {self.unit}   # [Service] Environment={variable}={value}")
+        return Permanence(True, f"systemctl edit {self.unit}   # [Service] Environment={variable}={value}")
 
     def write_config(self, text: str) -> str:
         """Replace the file in one step, a dated copy beside it."""
@@ -124,6 +127,7 @@ class UnitRegistry:
         with Guard({"command": ["systemctl", "start", self.unit]}) as guard:
             began = time.monotonic()
             try:
+                self._kill_at_rest()
                 self._systemctl("stop")
                 self._prove_stopped()
                 self._held = (guard, server)
@@ -211,6 +215,27 @@ class UnitRegistry:
                 f"look at: journalctl -u {self.unit}"
             )
 
+    def _kill_at_rest(self) -> None:
+        """Kill the server at a moment at which no file of the storage is half written (see open_files.py).
+
+        `systemctl stop` alone would end it anywhere. Where we may not signal it, or it never rests, that must do: it is
+        what every stop of the unit does.
+        """
+        pid = int(self._show().get("MainPID", "0"))
+        deadline = time.monotonic() + _QUIET_SECONDS
+        try:
+            while pid and time.monotonic() < deadline:
+                os.kill(pid, signal.SIGSTOP)
+                while not _all_stopped(pid):
+                    time.sleep(_PAUSE_SECONDS)
+                if not open_files.being_written_here(pid):
+                    os.kill(pid, signal.SIGKILL)
+                    return
+                os.kill(pid, signal.SIGCONT)
+                time.sleep(_PAUSE_SECONDS)
+        except (ProcessLookupError, PermissionError, FileNotFoundError):
+            return
+
     def _prove_stopped(self) -> None:
         properties = self._show()
         if properties.get("MainPID", "0") != "0" or properties.get("ActiveState") not in {"inactive", "failed"}:
@@ -224,6 +249,14 @@ class UnitRegistry:
     def _wait(self) -> None:
         if self._probe is not None:
             self._probe.wait_until_serving(hint=f"look at: journalctl -u {self.unit}")
+
+
+def _all_stopped(pid: int) -> bool:
+    """Whether all threads of a process that was sent SIGSTOP have stopped, or it has ended."""
+    states = [
+        _process_status(f"{pid}/task/{task.name}").get("State", "X") for task in Path(f"/proc/{pid}/task").iterdir()
+    ]
+    return all(state[:1] in {"T", "t", "Z", "X"} for state in states)
 
 
 def _process_status(pid: str) -> dict[str, str]:
