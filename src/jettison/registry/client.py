@@ -9,6 +9,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from jettison.errors import ContentError, NotFoundError, UnauthorizedError, UnsupportedError
+from jettison.oci import schema1
 from jettison.oci.digest import Digest
 from jettison.oci.manifest import Descriptor
 from jettison.oci.media_types import MANIFEST_TYPES
@@ -159,7 +160,8 @@ class RegistryClient:
         """Return the manifest at `reference`, a tag or digest, with its digest computed from its bytes (end-3).
 
         Raises NotFoundError; ContentError where the bytes do not have the digest that was asked for or that the answer
-        claims, and where they are more than `limits.manifest_bytes`.
+        claims, and where they are more than `limits.manifest_bytes`. A signed manifest of schema 1 is returned without
+        its signature, as the document that has the digest.
         """
         what = f"manifest {_name(repository, reference)}"
         answer = await self._get_manifest("GET", repository, reference, what)
@@ -167,14 +169,17 @@ class RegistryClient:
             raise self._transport.refusal(what, answer)
         claimed = digest_header(answer)
         wanted = Digest(reference) if ":" in reference else None
+        body, media_type = answer.body, media_type_header(answer)
+        if media_type == schema1.SIGNED and (payload := schema1.signed_payload(body)) is not None:
+            body, media_type = payload, schema1.UNSIGNED
         for digest, source in ((wanted, "the digest asked for"), (claimed, "its Docker-Content-Digest header")):
-            if digest is not None and not digest.matches(answer.body):
-                actual = Digest.of(answer.body, digest.algorithm)
+            if digest is not None and not digest.matches(body):
+                actual = Digest.of(body, digest.algorithm)
                 raise ContentError(
                     f"registry {self.url}, {what}: its content is damaged or not what was asked for: it has the digest "
                     f"{actual}, but {source} is {digest}"
                 )
-        return FetchedManifest(wanted or claimed or Digest.of(answer.body), media_type_header(answer), answer.body)
+        return FetchedManifest(wanted or claimed or Digest.of(body), media_type, body)
 
     async def blob(self, repository: str, digest: Digest | str, *, limit: int) -> bytes:
         """Return the content of a blob of at most `limit` bytes, verified (end-2).
