@@ -115,7 +115,8 @@ def _kept_without_rule(repository: Repository, graph: Graph, policy: Policy, tag
     if manifest is None:
         return Reason("untold", "its manifest could not be seen")
     if manifest.kind is Kind.UNKNOWN:
-        return Reason("unknown-manifest", f"its type, {manifest.media_type or 'none'}, is unknown here, and so is what it needs")
+        kind = manifest.media_type or "none"
+        return Reason("unknown-manifest", f"its type, {kind}, is unknown here, and so is what it needs")
     subject = graph.followers.get(tag.name)
     if subject is not None and subject not in repository.manifests:
         return Reason("orphan-referrer", f"it belongs to {subject.short}, which is not in this repository")
