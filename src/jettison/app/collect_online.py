@@ -12,24 +12,24 @@ each.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from jettison.collect.mark import CompleteMark, IncompleteMark
-from jettison.collect.quarantine import Collected, Evidence, Link, Suspect, Verdict, judge, repairs
-from jettison.collect.references import DigestText, References
+from jettison.app.collection_report import CollectionReport
+from jettison.app.reexamine import Reexamination
+from jettison.collect.quarantine import Collected, Link, Suspect
+from jettison.collect.references import DigestText
 from jettison.collect.safety import Barriers, Margins
 from jettison.errors import RegistryError, StorageError
 from jettison.oci.inventory import Problem
 from jettison.registry.client import RegistryClient
 from jettison.storage.bodies import WaitingBodies, manifest_bodies
 from jettison.storage.lease import Lease
-from jettison.storage.links import LinkSurvey, find_links, has_link, write_layer_link
+from jettison.storage.links import LinkSurvey, find_links, has_link
 from jettison.storage.local import LocalStorage
 from jettison.storage.quarantine import Quarantine
-from jettison.storage.roots import KnownReferences, Roots, read_roots
+from jettison.storage.roots import KnownReferences
 from jettison.storage.sweep import Survey, survey
 
 _PROBLEMS_AT_MOST: Final = 50
@@ -47,31 +47,6 @@ class Servers:
     replicas: Sequence[RegistryClient]
     started: datetime | None = None
     cacheless: bool = False
-
-
-@dataclass(slots=True)
-class OnlineReport:
-    """What one run did, in blobs and bytes.
-
-    `quarantined` come back until they are purged, `purged` are gone, `restored` were needed again, `given_up` are left
-    to the next run. `bodies` are manifests that wait for the servers' next start.
-    """
-
-    condemned: int = 0
-    condemned_bytes: int = 0
-    quarantined: int = 0
-    quarantined_bytes: int = 0
-    purged: int = 0
-    purged_bytes: int = 0
-    restored: int = 0
-    given_up: int = 0
-    bodies: int = 0
-    repaired: int = 0
-    waiting: int = 0
-    waiting_bytes: int = 0
-    collection: str | None = None
-    broken: tuple[str, ...] = ()
-    problems: list[Problem] = field(default_factory=list)
 
 
 class OnlineCollector:
@@ -102,9 +77,10 @@ class OnlineCollector:
         self._sleep = sleep
         self._step = step
         self._quarantine = Quarantine(lease)
-        self.report = OnlineReport()
+        self.report = CollectionReport()
+        self._reexamination = Reexamination(lease, storage, self.report, known, step)
 
-    async def collect(self, *, purge_now: bool) -> OnlineReport:
+    async def collect(self, *, purge_now: bool) -> CollectionReport:
         """Do all steps once. `purge_now` waits for the long barrier instead of leaving the purge to a later run.
 
         Raises StorageError where the storage as a whole cannot be read or written. What a server refuses or does not
@@ -121,18 +97,18 @@ class OnlineCollector:
             unlinked = await self._unlink(collected)
             self._move(collected, unlinked)
             await self._barrier(self._barriers.short)
-            self._rescan(collected, may_purge=frozenset())
+            self._reexamination.rescan(collected, may_purge=frozenset())
             self._step("rescanned-early")
             if purge_now:
                 await self._finish(collected)
-        self._count_waiting()
+        self._reexamination.count_waiting()
         return self.report
 
-    async def purge_due(self) -> OnlineReport:
+    async def purge_due(self) -> CollectionReport:
         """Only re-examine what is in quarantine, and purge what is due (steps 0 and 5 to 7)."""
         await self._barrier(self._barriers.short)
         await self._recover()
-        self._count_waiting()
+        self._reexamination.count_waiting()
         return self.report
 
     async def _recover(self) -> None:
@@ -141,8 +117,8 @@ class OnlineCollector:
             if self._now() >= collected.until or not self._quarantine.held(collected):
                 await self._finish(collected)
             else:
-                self._rescan(collected, may_purge=frozenset())
-        self._repair(self._roots(), ())
+                self._reexamination.rescan(collected, may_purge=frozenset())
+        self._reexamination.repair(self._reexamination.roots(), ())
         self._step("repaired")
 
     async def _scan(self) -> tuple[Suspect, ...]:
@@ -218,69 +194,9 @@ class OnlineCollector:
             confirmed, _ = await self._confirm(suspects, self._barriers.long)
             self._step("confirmed-again")
             await self._barrier(self._barriers.short)
-            self._rescan(collected, may_purge=confirmed)
+            self._reexamination.rescan(collected, may_purge=confirmed)
         self._quarantine.finish(collected)
         self._step("finished")
-
-    def _rescan(self, collected: Collected, *, may_purge: AbstractSet[DigestText]) -> None:
-        """4 and 6. Look at links and manifests again; restore, drop or purge. What cannot be judged comes back."""
-        held = self._quarantine.held(collected)
-        roots = self._roots()
-        mark = roots.mark()
-        links = find_links(self._storage, held.keys())
-        unknown = isinstance(mark, IncompleteMark) or bool(links.problems)
-        if isinstance(mark, IncompleteMark):
-            self.report.problems += mark.problems
-        self.report.problems += links.problems
-        for digest in held:
-            needed = unknown or (isinstance(mark, CompleteMark) and digest in mark.reachable)
-            needed = needed or any(link.live for link in links.links.get(digest, ()))
-            evidence = Evidence(needed, self._quarantine.is_present(digest))
-            match judge(evidence, may_purge=digest in may_purge):
-                case Verdict.RESTORE | Verdict.DROP:
-                    self._quarantine.bring_back(collected, digest)
-                    self.report.restored += 1
-                    self._step("restored-one")
-                case Verdict.PURGE:
-                    self.report.purged_bytes += self._quarantine.purge(collected, digest)
-                    self.report.purged += 1
-                    self._step("purged-one")
-                case Verdict.WAIT:
-                    pass
-        self._repair(roots, collected.suspects)
-
-    def _repair(self, roots: Roots, suspects: Iterable[Suspect]) -> None:
-        """Write layer links that a repository had and its manifests need, where the blob's data exists."""
-        targets = {link.digest: suspect.digest for suspect in suspects for link in suspect.links}
-        known: dict[str, set[DigestText]] = {}
-        for suspect in suspects:
-            for link in suspect.links:
-                known.setdefault(link.repository, set()).add(link.digest)
-        needed: dict[str, set[DigestText]] = {}
-        linked: dict[str, set[DigestText]] = {}
-        for holding in roots.holdings:
-            name = holding.repository
-            wants: set[DigestText] = set()
-            for digest in holding.revisions:
-                reading = roots.readings.get(digest)
-                if isinstance(reading, References):
-                    wants.update(reading.blobs)
-            if not wants:
-                continue
-            folders = self._storage.layers(name, canonical=True).digests
-            had = (known.setdefault(name, set()) | folders) & wants
-            needed[name] = had
-            known[name] |= folders
-            linked[name] = {digest for digest in had if has_link(self._storage.name, name, digest)}
-        missing = set().union(*(needed[name] - linked[name] for name in needed)) if needed else set()
-        if not missing:
-            return
-        stored = {digest for digest in missing if self._quarantine.is_present(targets.get(digest, digest))}
-        for repair in repairs(needed, known, linked, stored):
-            target = targets.get(repair.digest, repair.target)
-            write_layer_link(self._lease, repair.repository, repair.digest, target)
-            self.report.repaired += 1
-            self._step("repaired-one")
 
     async def _delete(self, links: "dict[Link, Suspect]") -> set[DigestText]:
         """Delete every link on every replica; return the blobs for which a server did not do it."""
@@ -363,9 +279,6 @@ class OnlineCollector:
         """Wait until every request that had begun before has made its last write."""
         await self._sleep(seconds)
 
-    def _roots(self) -> Roots:
-        return read_roots(self._storage, self._storage.blobs().digests, self._known)
-
     def _note(self, found: Survey) -> None:
         self.report.broken = tuple(each.repository for each in found.broken)
         self.report.problems += [problem for problem in found.problems if problem.blocks]
@@ -375,12 +288,6 @@ class OnlineCollector:
         problem = Problem("server", str(error))
         if problem not in self.report.problems and len(self.report.problems) < _PROBLEMS_AT_MOST:
             self.report.problems.append(problem)
-
-    def _count_waiting(self) -> None:
-        for collected in self._quarantine.collections():
-            held = self._quarantine.held(collected)
-            self.report.waiting += len(held)
-            self.report.waiting_bytes += sum(held.values())
 
 
 async def _each(jobs: Sequence[JobT], work: Callable[[JobT], Awaitable[None]]) -> None:
