@@ -195,6 +195,7 @@ def _dump(document: object, *, flow: bool | None, indent: int) -> str:
     yaml.default_flow_style = flow
     yaml.indent = indent
     yaml.version = (1, 1)
+    yaml.width = 10_000  # it breaks lines inside of keys, which no parser takes
     text = StringIO()
     yaml.dump(document, text)
     return text.getvalue().removeprefix("%YAML 1.1\n").removeprefix("---\n")

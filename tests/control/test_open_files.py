@@ -1,6 +1,6 @@
 """Files that a process has open for writing, as `ls` in a container and /proc on this machine show them."""
 
-import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,10 +28,15 @@ def test_only_writes_into_the_storage_count() -> None:
 def test_the_files_of_a_process_of_this_machine(tmp_path: Path) -> None:
     link = tmp_path / "docker/registry/v2/repositories/a/_manifests/tags/1/current/link"
     link.parent.mkdir(parents=True)
-    with link.open("w"), (tmp_path / "elsewhere").open("w"):
-        assert open_files.being_written_here(os.getpid()) == [str(link)]
-    with link.open():
-        assert open_files.being_written_here(os.getpid()) == []
+    for mode, expected in ((">", [str(link)]), ("<", [])):
+        script = f'exec 7{mode}"$1" 8>"$2"; echo open; read word'
+        with subprocess.Popen(
+            ["sh", "-c", script, "sh", link, tmp_path / "elsewhere"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"open\n"
+            assert open_files.being_written_here(process.pid) == expected
+            process.kill()
 
 
 def test_a_process_that_is_gone() -> None:
