@@ -51,11 +51,97 @@ class Moved:
     problem: Problem | None = None
 
 
-class Quarantine:
+class QuarantineReader:
+    """What is in quarantine below a storage's root; looking needs no lease, and writes nothing."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def collections(self) -> tuple[Collected, ...]:
+        """Return what is in quarantine, the oldest first. Raises StorageError for a record that cannot be read."""
+        try:
+            names = sorted(name for name in names_in(f"{self._root}/{PLACE}") if _NAME.fullmatch(name))
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise StorageError(f"{self._root}/{PLACE} cannot be listed: {error.strerror}") from error
+        found = [self._read_record(name) for name in names]
+        return tuple(each for each in found if each is not None)
+
+    def held(self, collected: Collected) -> dict[DigestText, int]:
+        """Return the digests whose data is in quarantine, with its bytes."""
+        found: dict[DigestText, int] = {}
+        with self._folder(collected) as folder:
+            for name in names_in(folder) if folder is not None else ():
+                algorithm, _, text = name.partition("-")
+                digest = layout.digest_of_folder(algorithm, text)
+                if digest is not None and folder is not None:
+                    found[digest] = os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
+        return found
+
+    def is_present(self, digest: DigestText) -> bool:
+        """Whether the blob has data in its place (again)."""
+        with self._blob(digest, make=False) as blob:
+            return blob is not None and _is_there("data", blob)
+
+    @contextmanager
+    def _folder(self, collected: Collected) -> Iterator[int | None]:
+        """Open a collection's folder; None where it is gone."""
+        with self._own(f"{PLACE}/{collected.id}") as folder:
+            yield folder
+
+    @contextmanager
+    def _blob(self, digest: DigestText, *, make: bool) -> Iterator[int | None]:
+        """Open a blob's folder, which `make` makes where it is missing; None where it is missing otherwise."""
+        path = layout.blob_folder(Digest(digest))
+        if make:
+            try:
+                os.makedirs(f"{self._root}/{path}", exist_ok=True)
+            except OSError as error:
+                raise StorageError(f"{self._root}/{path} cannot be made: {error.strerror}") from error
+        with self._own(path) as folder:
+            yield folder
+
+    @contextmanager
+    def _own(self, path: str) -> Iterator[int | None]:
+        """Enter a folder below the root, never through a symbolic link. Raises StorageError where that is refused."""
+        root = -1
+        folder: int | None = None
+        try:
+            root = open_folder(self._root)
+            with contextlib.suppress(FileNotFoundError):
+                folder = open_own_folder(root, path)
+            yield folder
+        except OSError as error:
+            raise StorageError(f"{self._root}/{path}: {error.strerror}") from error
+        finally:
+            for descriptor in (folder, root):
+                if descriptor is not None and descriptor >= 0:
+                    os.close(descriptor)
+
+    def _read_record(self, name: str) -> Collected | None:
+        """Read a record; None for a folder without one, in which nothing can be yet."""
+        path = f"{self._root}/{PLACE}/{name}/{RECORD}"
+        try:
+            body = read_file(path, _LARGEST_RECORD)
+        except FileNotFoundError:
+            return None
+        except (OSError, TooLargeError) as error:
+            raise StorageError(f"{path} cannot be read ({error}), so the quarantine is left alone") from error
+        try:
+            return msgspec.json.decode(body, type=Collected)
+        except msgspec.DecodeError as error:
+            raise StorageError(
+                f"{path} is damaged ({error}), so the quarantine is left alone; its blobs are the files beside it, "
+                "named <algorithm>-<hex>, and belong to blobs/<algorithm>/<first two hex>/<hex>/data"
+            ) from error
+
+
+class Quarantine(QuarantineReader):
     """The quarantine of the storage that a lease is held on."""
 
     def __init__(self, lease: Lease) -> None:
-        self._root = lease.root
+        super().__init__(lease.root)
 
     def reserve(self) -> None:
         """Keep space for the next record, where there is some. On a full disk nothing happens."""
@@ -101,28 +187,6 @@ class Quarantine:
             ) from error
         return collected
 
-    def collections(self) -> tuple[Collected, ...]:
-        """Return what is in quarantine, the oldest first. Raises StorageError for a record that cannot be read."""
-        try:
-            names = sorted(name for name in names_in(f"{self._root}/{PLACE}") if _NAME.fullmatch(name))
-        except FileNotFoundError:
-            return ()
-        except OSError as error:
-            raise StorageError(f"{self._root}/{PLACE} cannot be listed: {error.strerror}") from error
-        found = [self._read_record(name) for name in names]
-        return tuple(each for each in found if each is not None)
-
-    def held(self, collected: Collected) -> dict[DigestText, int]:
-        """Return the digests whose data is in quarantine, with its bytes."""
-        found: dict[DigestText, int] = {}
-        with self._folder(collected) as folder:
-            for name in names_in(folder) if folder is not None else ():
-                algorithm, _, text = name.partition("-")
-                digest = layout.digest_of_folder(algorithm, text)
-                if digest is not None and folder is not None:
-                    found[digest] = os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
-        return found
-
     def move_in(self, collected: Collected, suspects: Iterable[Suspect]) -> Iterator[Moved]:
         """Move blobs that are still as described into quarantine, one at a time, and tell what became of each."""
         with self._folder(collected) as folder:
@@ -145,11 +209,6 @@ class Quarantine:
             os.rename(name, "data", src_dir_fd=folder, dst_dir_fd=blob)
             os.fsync(blob)
             return "restored"
-
-    def is_present(self, digest: DigestText) -> bool:
-        """Whether the blob has data in its place (again)."""
-        with self._blob(digest, make=False) as blob:
-            return blob is not None and _is_there("data", blob)
 
     def purge(self, collected: Collected, digest: DigestText) -> int:
         """Remove a blob for good; return the bytes that the disk got back, 0 where it was gone."""
@@ -196,41 +255,6 @@ class Quarantine:
             return Moved(suspect.digest, 0, _problem("refused", suspect.digest, reason))
         return Moved(suspect.digest, data.st_size)
 
-    @contextmanager
-    def _folder(self, collected: Collected) -> Iterator[int | None]:
-        """Open a collection's folder; None where it is gone."""
-        with self._own(f"{PLACE}/{collected.id}") as folder:
-            yield folder
-
-    @contextmanager
-    def _blob(self, digest: DigestText, *, make: bool) -> Iterator[int | None]:
-        """Open a blob's folder, which `make` makes where it is missing; None where it is missing otherwise."""
-        path = layout.blob_folder(Digest(digest))
-        if make:
-            try:
-                os.makedirs(f"{self._root}/{path}", exist_ok=True)
-            except OSError as error:
-                raise StorageError(f"{self._root}/{path} cannot be made: {error.strerror}") from error
-        with self._own(path) as folder:
-            yield folder
-
-    @contextmanager
-    def _own(self, path: str) -> Iterator[int | None]:
-        """Enter a folder below the root, never through a symbolic link. Raises StorageError where that is refused."""
-        root = -1
-        folder: int | None = None
-        try:
-            root = open_folder(self._root)
-            with contextlib.suppress(FileNotFoundError):
-                folder = open_own_folder(root, path)
-            yield folder
-        except OSError as error:
-            raise StorageError(f"{self._root}/{path}: {error.strerror}") from error
-        finally:
-            for descriptor in (folder, root):
-                if descriptor is not None and descriptor >= 0:
-                    os.close(descriptor)
-
     def _write_record(self, folder: str, collected: Collected) -> None:
         """Write the record under another name first: a half-written one is never taken for whole."""
         part = f"{folder}/{RECORD}.part"
@@ -241,23 +265,6 @@ class Quarantine:
             os.fsync(file.fileno())
         os.rename(part, f"{folder}/{RECORD}")
         _flush(folder)
-
-    def _read_record(self, name: str) -> Collected | None:
-        """Read a record; None for a folder without one, in which nothing can be yet."""
-        path = f"{self._root}/{PLACE}/{name}/{RECORD}"
-        try:
-            body = read_file(path, _LARGEST_RECORD)
-        except FileNotFoundError:
-            return None
-        except (OSError, TooLargeError) as error:
-            raise StorageError(f"{path} cannot be read ({error}), so the quarantine is left alone") from error
-        try:
-            return msgspec.json.decode(body, type=Collected)
-        except msgspec.DecodeError as error:
-            raise StorageError(
-                f"{path} is damaged ({error}), so the quarantine is left alone; its blobs are the files beside it, "
-                "named <algorithm>-<hex>, and belong to blobs/<algorithm>/<first two hex>/<hex>/data"
-            ) from error
 
 
 def _name(digest: DigestText) -> str:
