@@ -19,7 +19,7 @@ NAMES = [Digest.of(bytes([number])) for number in range(24)]
 ANY = st.sampled_from(NAMES)
 SOME = st.lists(ANY, max_size=4).map(tuple)
 READINGS = st.dictionaries(
-    ANY, st.builds(References, SOME, SOME, SOME) | st.just(Problem("wrong-hash", "damaged")), max_size=16
+    ANY, st.builds(References.of, SOME, SOME, SOME) | st.just(Problem("wrong-hash", "damaged")), max_size=16
 )
 HOLDINGS = st.lists(
     st.builds(

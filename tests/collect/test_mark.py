@@ -29,10 +29,10 @@ def test_configs_layers_children_and_subjects_are_reached() -> None:
     made = _complete(
         Holding("a", frozenset({_d("index")})),
         readings={
-            "index": References((_d("cache layer"),), (_d("child"), _d("subject"))),
-            "child": References((_d("config"), _d("layer"))),
-            "subject": References((_d("subject's layer"),)),
-            "of nobody": References((_d("its layer"),)),
+            "index": References.of((_d("cache layer"),), (_d("child"), _d("subject"))),
+            "child": References.of((_d("config"), _d("layer"))),
+            "subject": References.of((_d("subject's layer"),)),
+            "of nobody": References.of((_d("its layer"),)),
         },
     )
 
@@ -45,7 +45,7 @@ def test_configs_layers_children_and_subjects_are_reached() -> None:
 def test_a_loop_of_indexes_ends() -> None:
     made = _complete(
         Holding("a", frozenset({_d("one")})),
-        readings={"one": References((), (_d("two"), _d("one"))), "two": References((), (_d("one"),))},
+        readings={"one": References.of((), (_d("two"), _d("one"))), "two": References.of((), (_d("one"),))},
     )
 
     assert made.reachable == {_d("one"), _d("two")}
@@ -54,7 +54,7 @@ def test_a_loop_of_indexes_ends() -> None:
 def test_what_an_unknown_manifest_names_is_followed_as_far_as_it_can_be() -> None:
     made = _complete(
         Holding("a", frozenset({_d("unknown")})),
-        readings={"unknown": References(named=(_d("image"), _d("blob"))), "image": References((_d("layer"),))},
+        readings={"unknown": References.of(named=(_d("image"), _d("blob"))), "image": References.of((_d("layer"),))},
     )
 
     assert made.reachable == {_d("unknown"), _d("image"), _d("blob"), _d("layer")}
@@ -64,7 +64,7 @@ def test_a_sha512_layer_marks_the_blob_that_holds_it() -> None:
     name = _d("layer", "sha512")
     made = _complete(
         Holding("a", frozenset({_d("image")}), stored_as={name: _d("layer"), _d("x", "sha512"): _d("x")}),
-        readings={"image": References((name,))},
+        readings={"image": References.of((name,))},
     )
 
     assert _d("layer") in made.reachable
@@ -76,7 +76,7 @@ def test_another_repositorys_link_tells_where_a_sha512_layer_is() -> None:
     made = _complete(
         Holding("a", frozenset({_d("image")})),
         Holding("b", stored_as={name: _d("layer")}),
-        readings={"image": References((name,))},
+        readings={"image": References.of((name,))},
     )
 
     assert _d("layer") in made.reachable
@@ -84,7 +84,7 @@ def test_another_repositorys_link_tells_where_a_sha512_layer_is() -> None:
 
 @pytest.mark.parametrize("reading", [DAMAGE, None], ids=["damaged", "missing"])
 def test_a_repository_with_a_manifest_that_cannot_be_read_keeps_its_layers(reading: Reading | None) -> None:
-    readings: dict[str, Reading] = {"good": References((_d("5"),))}
+    readings: dict[str, Reading] = {"good": References.of((_d("5"),))}
     if reading is not None:
         readings["bad"] = reading
 
@@ -103,7 +103,7 @@ def test_a_repository_with_a_manifest_that_cannot_be_read_keeps_its_layers(readi
 def test_a_damaged_child_breaks_the_repository() -> None:
     made = _complete(
         Holding("a", frozenset({_d("index")}), layers=frozenset({_d("1")})),
-        readings={"index": References((), (_d("child"),)), "child": DAMAGE},
+        readings={"index": References.of((), (_d("child"),)), "child": DAMAGE},
     )
 
     assert made.broken[0].problems == (DAMAGE,)
@@ -119,7 +119,7 @@ def test_a_problem_that_does_not_block_breaks_nothing() -> None:
 def test_the_target_of_a_dangling_tag_is_reached() -> None:
     made = _complete(
         Holding("a", tagged=frozenset({_d("image")}), layers=frozenset(), problems=(Problem("dangling-tag", "x"),)),
-        readings={"image": References((_d("layer"),))},
+        readings={"image": References.of((_d("layer"),))},
     )
 
     assert made.reachable == {_d("image"), _d("layer")}

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jettison.collect.references import References, references_of
+from jettison.collect.quick_reading import references_of
+from jettison.collect.references import References
 from jettison.oci import media_types
 from jettison.oci.digest import Digest
 from jettison.oci.manifest import ManifestError, parse_manifest
@@ -38,7 +39,7 @@ DOCUMENTS = st.fixed_dictionaries(
 def _in_full(body: bytes) -> References:
     manifest = parse_manifest(Digest.of(body), body)
     subject = () if manifest.subject is None else (manifest.subject.digest,)
-    return References(
+    return References.of(
         tuple(blob.digest for blob in manifest.blobs),
         (*(child.digest for child in manifest.children), *subject),
         manifest.named,
@@ -81,7 +82,7 @@ def test_a_manifest_of_unknown_type_names_whatever_stands_in_it() -> None:
     named = Digest.of(b"somewhere deep")
     body = json.dumps({"mediaType": "application/vnd.example.v9+json", "a": [{"b": f"x {named} y"}]}).encode()
 
-    assert references_of(Digest.of(body), body) == References(named=(named,))
+    assert references_of(Digest.of(body), body) == References.of(named=(named,))
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b'{"layers": 5}{'])

@@ -90,7 +90,7 @@ def test_a_damaged_file_counts_as_empty(root: Path, damage: str) -> None:
                 "truncated": content[:-71],
                 "changed": content[:-1] + (b"0" if content[-1:] != b"0" else b"1"),
                 "empty": b"",
-                "older": content.replace(b"references 1", b"references 0"),
+                "older": content.replace(b"references 2", b"references 1"),
             }[damage]
         )
 
@@ -103,8 +103,8 @@ def test_a_damaged_file_counts_as_empty(root: Path, damage: str) -> None:
 
 def test_all_kinds_of_references_come_back(tmp_path: Path) -> None:
     entries = {
-        str(Digest.of(b"1")): References((Digest.of(b"a"), Digest.of(b"b", "sha512"))),
-        str(Digest.of(b"2")): References((), (Digest.of(b"c"),), (Digest.of(b"d"), Digest.of(b"e"))),
+        str(Digest.of(b"1")): References.of((Digest.of(b"a"), Digest.of(b"b", "sha512"))),
+        str(Digest.of(b"2")): References.of((), (Digest.of(b"c"),), (Digest.of(b"d"), Digest.of(b"e"))),
         str(Digest.of(b"3")): References(),
     }
     ReferenceCache(tmp_path, "x").remember(entries)

@@ -8,7 +8,7 @@ from typing import Final
 
 from jettison.collect.blob import StoredBlob
 from jettison.collect.mark import CompleteMark
-from jettison.collect.references import DigestText
+from jettison.collect.packed import DigestText
 from jettison.collect.safety import Margins
 
 

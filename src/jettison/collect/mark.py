@@ -9,10 +9,12 @@ incomplete and there is nothing to be done with it: sweeping takes a `CompleteMa
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
-from jettison.collect.references import DigestText, References
+from jettison.collect.packed import DigestSet, DigestText, pack, split
+from jettison.collect.references import References
 from jettison.oci.inventory import Problem
 
 Reading = References | Problem
@@ -53,7 +55,7 @@ class CompleteMark:
 
     __slots__ = ("broken", "reachable")
 
-    def __init__(self, maker: object, reachable: frozenset[DigestText], broken: tuple[Broken, ...]) -> None:
+    def __init__(self, maker: object, reachable: AbstractSet[DigestText], broken: tuple[Broken, ...]) -> None:
         if maker is not _MADE_BY_MARK:
             raise TypeError("a CompleteMark is made by jettison.collect.mark.mark, and by nothing else")
         self.reachable: Final = reachable
@@ -97,7 +99,8 @@ def mark(
 class _Marker:
     def __init__(self, readings: Mapping[DigestText, Reading]) -> None:
         self._readings = readings
-        self._marked: set[DigestText] = set()
+        self._packed: list[bytes] = []
+        self._others: set[DigestText] = set()
         self._stored_as: dict[DigestText, set[DigestText]] = {}
         self.broken: list[Broken] = []
 
@@ -106,21 +109,29 @@ class _Marker:
         problems = [problem for problem in holding.problems if problem.blocks]
         problems += self._follow(holding)
         if problems:
-            self._marked |= holding.layers or frozenset()
-            self._marked.update(holding.stored_as.values())
+            self._mark(holding.layers or ())
+            self._mark(holding.stored_as.values())
             self.broken.append(Broken(holding.repository, tuple(problems)))
         for digest, stored in holding.stored_as.items():
             self._stored_as.setdefault(digest, set()).add(stored)
         return bool(problems)
 
-    def reachable(self) -> frozenset[DigestText]:
+    def reachable(self) -> DigestSet:
         """Return what is marked, with the blobs under which other digests than sha256 are stored.
 
         A link of any repository will do for that: content with the same digest is the same.
         """
-        for digest in self._stored_as.keys() & self._marked:
-            self._marked |= self._stored_as[digest]
-        return frozenset(self._marked)
+        for digest in self._stored_as.keys() & self._others:
+            self._mark(self._stored_as[digest])
+        raw: set[bytes] = set()
+        for packed in self._packed:
+            raw.update(split(packed))
+        return DigestSet(raw, self._others)
+
+    def _mark(self, digests: Iterable[DigestText]) -> None:
+        packed, others = pack(digests)
+        self._packed.append(packed)
+        self._others.update(others)
 
     def _follow(self, holding: Holding) -> list[Problem]:
         """Mark everything that the revisions lead to; return what could not be read on the way.
@@ -130,15 +141,15 @@ class _Marker:
         """
         problems: list[Problem] = []
         readings = self._readings
-        marked = self._marked
         seen: set[DigestText] = set(holding.revisions | holding.tagged)
         waiting = list(seen)
         while waiting:
             digest = waiting.pop()
-            marked.add(digest)
             reading = readings.get(digest)
             if reading.__class__ is References:
-                marked.update(reading.blobs)
+                self._packed.append(reading.packed)
+                if reading.others:
+                    self._others.update(reading.others)
                 if reading.manifests or reading.named:
                     fresh = [each for each in (*reading.manifests, *reading.named) if each not in seen]
                     seen.update(fresh)
@@ -147,4 +158,5 @@ class _Marker:
                 problems.append(reading)
             elif digest in holding.revisions:
                 problems.append(Problem("missing-manifest", f"the data of manifest {digest} is missing"))
+        self._mark(seen)
         return problems

@@ -19,7 +19,7 @@ from itertools import groupby
 from typing import Final
 
 from jettison.collect.blob import StoredBlob
-from jettison.collect.references import DigestText
+from jettison.collect.packed import DigestText
 from jettison.errors import StorageError
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Problem

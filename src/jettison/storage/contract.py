@@ -6,12 +6,13 @@ asks can tell "not there" (absent from the answer) from "could not be read" (a p
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from jettison.collect.blob import StoredBlob
-from jettison.collect.references import DigestText
+from jettison.collect.packed import DigestText
 from jettison.errors import StorageError
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Problem, Tag
@@ -30,7 +31,7 @@ class BlobListing:
     a blob that is not listed is not collected.
     """
 
-    digests: frozenset[DigestText]
+    digests: AbstractSet[DigestText]
     problems: tuple[Problem, ...] = ()
 
 

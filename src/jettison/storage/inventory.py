@@ -12,7 +12,8 @@ from jettison.oci.manifest import LARGEST_MANIFEST, Kind, Manifest, ManifestErro
 from jettison.oci.reference import is_repository
 from jettison.storage.contract import RepositoryListing, StorageReader
 from jettison.storage.layout import readable
-from jettison.storage.roots import dangling, wrong_hash
+from jettison.storage.reading import wrong_hash
+from jettison.storage.roots import dangling
 
 LARGEST_CONFIG: Final = 8 * 1024 * 1024
 """Bytes; a config that is larger tells no date."""

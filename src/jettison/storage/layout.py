@@ -15,10 +15,9 @@ blob is stored as sha256 all the same.
 """
 
 from collections.abc import Iterable
-from itertools import repeat
 from typing import Final
 
-from jettison.collect.references import DigestText
+from jettison.collect.packed import WIDTH, DigestText, pack_names
 from jettison.oci.digest import Digest
 
 BASE: Final = "docker/registry/v2"
@@ -107,10 +106,9 @@ def digest_of_folder(algorithm: str, name: str) -> Digest | None:
 def digests_of_folders(algorithm: str, names: list[str], prefix: str = "") -> tuple[Iterable[DigestText], list[str]]:
     """Return the digests that the folders of one algorithm stand for, and the names that stand for none.
 
-    With a `prefix`, each must begin with it, as the folders of blobs do. A registry has millions of blobs: where all
-    names are right, which is nearly always, one look at all of them together tells.
+    With a `prefix`, each must begin with it, as the folders of blobs do.
     """
-    if _are_hex(names, HEX_LENGTH[algorithm]) and all(map(str.startswith, names, repeat(prefix))):
+    if algorithm == CANONICAL and not prefix and pack_names(names) is not None:
         return map(f"{algorithm}:".__add__, names), []
     found: list[DigestText] = []
     foreign: list[str] = []
@@ -123,16 +121,16 @@ def digests_of_folders(algorithm: str, names: list[str], prefix: str = "") -> tu
     return found, foreign
 
 
-def _are_hex(names: list[str], length: int) -> bool:
-    """Whether all names are lower-case hexadecimal of this length."""
-    if not set(map(len, names)) <= {length}:
-        return False
-    together = "".join(names)
-    try:
-        # It also takes white space and upper case; the first makes it shorter.
-        return len(bytes.fromhex(together)) * 2 == len(together) and together == together.lower()
-    except ValueError:
-        return False
+def packed_blobs(algorithm: str, names: list[str], prefix: str) -> bytes | None:
+    """Return the digests of a folder of blobs packed, None where a name is not like the others.
+
+    A registry has millions of blobs: where all names are right, which is nearly always, one look at all of them
+    together tells.
+    """
+    packed = pack_names(names) if algorithm == CANONICAL and names else None
+    if packed is None or packed[:1].hex() != prefix or packed[::WIDTH] != packed[:1] * len(names):
+        return None
+    return packed
 
 
 def parse_link(content: bytes) -> Digest | None:

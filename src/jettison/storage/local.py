@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from jettison.collect.blob import StoredBlob
-from jettison.collect.references import DigestText
+from jettison.collect.packed import DigestListing, DigestText
 from jettison.errors import StorageError
 from jettison.oci.config import parse_date
 from jettison.oci.digest import Digest
@@ -52,7 +52,7 @@ class LocalStorage:
 
     def blobs(self) -> BlobListing:
         """List the blobs: a folder of each of 256 prefixes, and no file."""
-        digests: set[DigestText] = set()
+        listing = DigestListing()
         problems: list[Problem] = []
 
         def listed(path: str) -> list[str]:
@@ -72,10 +72,15 @@ class LocalStorage:
                 continue
             for prefix in listed(f"{layout.BLOBS}/{algorithm}"):
                 folder = f"{layout.BLOBS}/{algorithm}/{prefix}"
-                found, foreign = layout.digests_of_folders(algorithm, listed(folder), prefix)
-                digests.update(found)
-                problems += [_foreign(f"{folder}/{name}") for name in foreign]
-        return BlobListing(frozenset(digests), tuple(problems))
+                names = listed(folder)
+                packed = layout.packed_blobs(algorithm, names, prefix)
+                if packed is not None:
+                    listing.add_packed(packed)
+                else:
+                    found, foreign = layout.digests_of_folders(algorithm, names, prefix)
+                    listing.add(found)
+                    problems += [_foreign(f"{folder}/{name}") for name in foreign]
+        return BlobListing(listing, tuple(problems))
 
     def stored(self, digests: Iterable[DigestText]) -> dict[DigestText, StoredBlob]:
         """Return size and time of those of the blobs that have data; others are left out, whatever the reason."""

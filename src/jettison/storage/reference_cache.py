@@ -1,22 +1,45 @@
 """ReferenceCache: what manifests refer to, kept in a file between runs. Manifests never change, so each is read once.
 
-The file is text: a heading with the checksum of the rest, then a line for each manifest, its digest and then the
-digests that it refers to. It may be deleted at any time; one that is damaged, or of another version, counts as empty. A
-database would be slower to open than this is to read.
+The file, all numbers little-endian:
+
+    heading                 `jettison references 2` and a line feed
+    32 bytes                sha256 of all that follows
+    4 bytes                 how many plain manifests there are; each has a sha256 digest and refers to sha256 blobs only
+    32 bytes for each       their digests
+    4 bytes for each        how many bytes the digests of its blobs take
+    those bytes for each    the digests of its blobs, 32 bytes each
+    the rest                a line of text for each other manifest: its digest, a space, and what it refers to
+
+It may be deleted at any time. One whose checksum is wrong, or that is of another version, counts as empty: a cache that
+lied would lose data. A database would be slower to open than this is to read: 10,000 manifests take 10 ms.
 """
 
 import os
+import struct
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Final
 
-from jettison.collect.references import DigestText, References
+from jettison.collect.packed import DigestText, pack, unpack
+from jettison.collect.references import References
 from jettison.oci.inventory import Problem
 
-_HEADING: Final = b"jettison references 1 "
-_HEADING_LENGTH: Final = len(_HEADING) + 64 + 1
+_HEADING: Final = b"jettison references 2\n"
+_BODY: Final = len(_HEADING) + sha256().digest_size
+_COUNT: Final = struct.Struct("<I")
+
+_Kept = bytes | str
+"""The packed blobs of a plain manifest; the line of another one."""
+
+
+def cache_folder() -> Path:
+    """Return `$XDG_CACHE_HOME/jettison`, on Linux `~/.cache/jettison` by default. It may not exist yet."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("jettison")
 
 
 class ReferenceCache:
@@ -29,49 +52,79 @@ class ReferenceCache:
     def __init__(self, folder: Path, name: str) -> None:
         self.path = folder / f"references-{sha256(os.fsencode(name)).hexdigest()[:32]}"
         self.problem: Problem | None = None
-        self._lines: dict[DigestText, str] | None = None
+        self._kept: dict[DigestText, _Kept] | None = None
         self._used: set[DigestText] = set()
 
     def known(self, digests: AbstractSet[DigestText]) -> Mapping[DigestText, References]:
         """Return those that are known."""
-        if self._lines is None:
-            self._lines = self._load()
-        lines = self._lines
-        found = lines.keys() & digests
+        if self._kept is None:
+            self._kept = self._load()
+        kept = self._kept
+        found = kept.keys() & digests
         self._used |= found
-        return {digest: _parsed(lines[digest]) for digest in found}
+        return {digest: _references(kept[digest]) for digest in found}
 
     def remember(self, entries: Mapping[DigestText, References]) -> None:
         """Keep these, whose bodies had their digests, beside what was asked for before."""
-        lines = self._lines or {}
-        kept = {digest: lines[digest] for digest in self._used if digest in lines}
-        kept |= {digest: _line(references) for digest, references in entries.items()}
-        rest = "\n".join([f"{digest} {line}" for digest, line in kept.items()]).encode("ascii")
-        content = _HEADING + sha256(rest).hexdigest().encode("ascii") + b"\n" + rest
+        before = self._kept or {}
+        kept = {digest: before[digest] for digest in self._used if digest in before}
+        for digest, references in entries.items():
+            is_plain = digest.startswith("sha256:") and not any(references[1:])
+            kept[digest] = references.packed if is_plain else _line(references)
         # Written beside and renamed, so that a run that reads it at the same time sees the old or the new one, whole.
         beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                beside.write_bytes(content)
+                beside.write_bytes(_encoded(kept))
                 beside.replace(self.path)
             finally:
                 beside.unlink(missing_ok=True)
         except OSError as error:
             text = f"what was read of manifests could not be kept in {self.path}: {error.strerror or error}"
             self.problem = Problem("cache", text, blocks=False)
-        self._lines = kept
+        self._kept = kept
         self._used |= kept.keys()
 
-    def _load(self) -> dict[DigestText, str]:
+    def _load(self) -> dict[DigestText, _Kept]:
         try:
             content = self.path.read_bytes()
         except OSError:  # none yet, or one that may not be read: the manifests themselves are there
             return {}
-        heading, rest = content[:_HEADING_LENGTH], content[_HEADING_LENGTH:]
-        if heading != _HEADING + sha256(rest).hexdigest().encode("ascii") + b"\n":
-            return {}
-        return dict([line.split(" ", 1) for line in rest.decode("ascii").split("\n")]) if rest else {}
+        body = content[_BODY:]
+        return _decoded(body) if content[:_BODY] == _HEADING + sha256(body).digest() else {}
+
+
+def _encoded(kept: Mapping[DigestText, _Kept]) -> bytes:
+    plain = {digest: blobs for digest, blobs in kept.items() if isinstance(blobs, bytes)}
+    lines = [f"{digest} {line}" for digest, line in kept.items() if isinstance(line, str)]
+    body = b"".join(
+        [
+            _COUNT.pack(len(plain)),
+            pack(plain)[0],
+            struct.pack(f"<{len(plain)}I", *map(len, plain.values())),
+            *plain.values(),
+            "\n".join(lines).encode("ascii"),
+        ]
+    )
+    return _HEADING + sha256(body).digest() + body
+
+
+def _decoded(body: bytes) -> dict[DigestText, _Kept]:
+    (count,) = _COUNT.unpack_from(body)
+    sizes_at = _COUNT.size + 32 * count
+    digests = unpack(body[_COUNT.size : sizes_at])
+    sizes = struct.unpack_from(f"<{count}I", body, sizes_at)
+    ends = list(accumulate(sizes, initial=sizes_at + 4 * count))
+    kept: dict[DigestText, _Kept] = dict(zip(digests, [body[at:end] for at, end in pairwise(ends)], strict=True))
+    lines = body[ends[-1] :].decode("ascii")
+    if lines:
+        kept.update((digest, rest) for digest, _, rest in (line.partition(" ") for line in lines.split("\n")))
+    return kept
+
+
+def _references(kept: _Kept) -> References:
+    return References(kept) if isinstance(kept, bytes) else _parsed(kept)
 
 
 def _line(references: References) -> str:
@@ -80,4 +133,4 @@ def _line(references: References) -> str:
 
 def _parsed(line: str) -> References:
     blobs, manifests, named = line.split("|")
-    return References(tuple(blobs.split()), tuple(manifests.split()), tuple(named.split()))
+    return References.of(blobs.split(), manifests.split(), named.split())

@@ -5,15 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Protocol
 
 from jettison.collect.mark import CompleteMark, Holding, IncompleteMark, Reading, mark
-from jettison.collect.references import DigestText, References, references_of
-from jettison.oci.digest import Digest
+from jettison.collect.packed import DigestText
+from jettison.collect.references import References
 from jettison.oci.inventory import Problem
-from jettison.oci.manifest import LARGEST_MANIFEST, ManifestError
-from jettison.storage.contract import Body, StorageReader
+from jettison.storage.contract import StorageReader
 from jettison.storage.layout import readable
 
 
@@ -119,11 +117,6 @@ def dangling(tag: str, digest: DigestText) -> Problem:
     return Problem("dangling-tag", f"tag {tag} points to {digest}, which the repository does not link")
 
 
-def wrong_hash(digest: DigestText) -> Problem:
-    """Describe a manifest whose data is not what its digest says."""
-    return Problem("wrong-hash", f"the data of manifest {digest} is not what its digest says")
-
-
 def _all(holdings: Iterable[Holding]) -> set[DigestText]:
     digests: set[DigestText] = set()
     for holding in holdings:
@@ -161,9 +154,13 @@ class _Readings:
         if self._known is not None and digests:
             self.found.update(self._known.known(digests))
             digests = digests - self.found.keys()
+        if not digests:
+            return
+        from jettison.storage.reading import LARGEST, reading_of
+
         found = self.found
-        for digest, body in self._storage.bodies(digests, LARGEST_MANIFEST):
-            reading = _reading(digest, body)
+        for digest, body in self._storage.bodies(digests, LARGEST):
+            reading = reading_of(digest, body)
             if isinstance(reading, References):
                 found[digest] = fresh[digest] = reading
             elif not guess:
@@ -181,22 +178,3 @@ class _Readings:
                 surely.update(reading.manifests)
                 maybe.update(reading.named)
         return (surely & self._listed) - self.found.keys(), frozenset(maybe & self._listed) - self.found.keys()
-
-
-def _reading(digest: DigestText, body: Body) -> Reading | None:
-    """Return what a body refers to, why that is not known, or None where there is no body."""
-    if not isinstance(body, bytes):
-        return body
-    if not _matches(digest, body):
-        return wrong_hash(digest)
-    try:
-        return references_of(digest, body)
-    except ManifestError as error:
-        return Problem("damaged-manifest", str(error))
-
-
-def _matches(digest: DigestText, body: bytes) -> bool:
-    # hashlib.new, which Digest.matches needs, looks the algorithm up and takes longer than hashing a manifest does.
-    if digest.startswith("sha256:"):
-        return sha256(body).hexdigest() == digest[7:]
-    return Digest(digest).matches(body)

@@ -20,7 +20,7 @@ from datetime import datetime
 
 from jettison.collect.decide import Condemned, Young, decide, unreachable
 from jettison.collect.mark import Broken, IncompleteMark
-from jettison.collect.references import DigestText
+from jettison.collect.packed import DigestText
 from jettison.collect.safety import Margins
 from jettison.oci.inventory import Problem
 from jettison.storage.contract import StorageReader, StorageWriter

@@ -1,0 +1,182 @@
+"""Digests packed: a registry has millions, and as text each would take four times the memory.
+
+A sha256 digest, which nearly all are, is kept as its 32 bytes, and many of them one after the other in one value.
+Others stay text. Both sets below look like sets of digests as text.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from typing import Any, Final
+
+DigestText = str
+"""A digest as plain text, checked like a `Digest` and equal to one.
+
+There are as many as there are blobs, and making a `Digest` of each would take longer than all else that marking does.
+"""
+
+WIDTH: Final = 32
+_PREFIX: Final = "sha256:"
+_PREFIX_LENGTH: Final = len(_PREFIX)
+_NAME_LENGTH: Final = 2 * WIDTH
+
+
+def pack(digests: Iterable[DigestText]) -> tuple[bytes, tuple[DigestText, ...]]:
+    """Return digests packed, and beside them those of other algorithms than sha256."""
+    packed: list[bytes] = []
+    others: list[DigestText] = []
+    for digest in digests:
+        raw = _raw(digest)
+        if isinstance(raw, bytes):
+            packed.append(raw)
+        else:
+            others.append(digest)
+    return b"".join(packed), tuple(others)
+
+
+def pack_names(names: list[str]) -> bytes | None:
+    """Return sha256 digests packed that are given as 64 hexadecimal digits each; None where one of them is not that.
+
+    One look at all of them together tells: nothing but lower-case digits comes out as it went in.
+    """
+    if not set(map(len, names)) <= {_NAME_LENGTH}:
+        return None
+    together = "".join(names)
+    try:
+        packed = bytes.fromhex(together)
+    except ValueError:
+        return None
+    return packed if packed.hex() == together else None
+
+
+def pack_exactly(digests: list[DigestText]) -> bytes | None:
+    """Return digests packed, in their order; None where one of them is no sha256 digest, as nothing has checked yet.
+
+    Written for speed, as every manifest comes by. Each text is a line. As many beginnings as texts are cut off, all at
+    the start of a line, and what is left comes out as it went in with as many lines as texts: so each is one digest.
+    """
+    lines = "\n".join(("", *digests))
+    short = lines.replace("\nsha256:", "\n")
+    try:
+        packed = bytes.fromhex(short)
+    except ValueError:
+        return None
+    is_exact = (
+        len(packed) == WIDTH * len(digests)
+        and len(lines) - len(short) == _PREFIX_LENGTH * len(digests)
+        and short[1:] == packed.hex("\n", WIDTH)
+    )
+    return packed if is_exact else None
+
+
+def unpack(packed: bytes) -> list[DigestText]:
+    """Return packed digests as text."""
+    together = packed.hex()
+    return [_PREFIX + together[at : at + _NAME_LENGTH] for at in range(0, len(together), _NAME_LENGTH)]
+
+
+def split(packed: bytes) -> list[bytes]:
+    """Return packed digests one by one, each of 32 bytes."""
+    return [packed[at : at + WIDTH] for at in range(0, len(packed), WIDTH)]
+
+
+def _raw(digest: DigestText) -> bytes | DigestText:
+    return bytes.fromhex(digest[_PREFIX_LENGTH:]) if digest.startswith(_PREFIX) else digest
+
+
+class DigestSet(AbstractSet[DigestText]):
+    """A set of digests for looking up, which takes over the values that it is made of: 32-byte ones and others."""
+
+    __slots__ = ("_others", "_raw")
+
+    def __init__(self, raw: AbstractSet[bytes], others: AbstractSet[DigestText]) -> None:
+        self._raw = raw
+        self._others = others
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:
+        return frozenset(it)
+
+    def __contains__(self, digest: object) -> bool:
+        raw = _raw(digest) if isinstance(digest, str) else digest
+        return raw in self._raw if isinstance(raw, bytes) else raw in self._others
+
+    def __iter__(self) -> Iterator[DigestText]:
+        for raw in self._raw:
+            yield _PREFIX + raw.hex()
+        yield from self._others
+
+    def __len__(self) -> int:
+        return len(self._raw) + len(self._others)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} digests>"
+
+    def without(self, packed: bytes) -> list[bytes]:
+        """Return those of some packed digests that are not in this set."""
+        has = self._raw
+        return [raw for raw in split(packed) if raw not in has]
+
+
+class DigestListing(AbstractSet[DigestText]):
+    """Digests as a storage lists them, for going through. Each is added once."""
+
+    __slots__ = ("_length", "_others", "_packed", "_sorted")
+
+    def __init__(self) -> None:
+        self._packed: dict[int, bytes] = {}  # by first byte
+        self._others: set[DigestText] = set()
+        self._sorted: set[int] = set()
+        self._length = 0
+
+    def add_packed(self, packed: bytes) -> None:
+        """Add packed digests, one or more, that begin with the same byte."""
+        first = packed[0]
+        present = self._packed.get(first)
+        self._packed[first] = packed if present is None else present + packed
+        self._sorted.discard(first)
+        self._length += len(packed) // WIDTH
+
+    def add(self, digests: Iterable[DigestText]) -> None:
+        """Add digests one by one."""
+        packed, others = pack(digests)
+        for raw in split(packed):
+            self.add_packed(raw)
+        self._others.update(others)
+        self._length += len(others)
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:
+        return frozenset(it)
+
+    def __contains__(self, digest: object) -> bool:
+        raw = _raw(digest) if isinstance(digest, str) else digest
+        if not isinstance(raw, bytes):
+            return raw in self._others
+        # Sorted when first needed, which takes less memory than a set and is seldom: only what an index names is asked.
+        first = raw[0]
+        packed = self._packed.get(first, b"")
+        if first not in self._sorted:
+            packed = self._packed[first] = b"".join(sorted(split(packed)))
+            self._sorted.add(first)
+        at = bisect_left(
+            range(len(packed) // WIDTH), raw, key=lambda number: packed[number * WIDTH : (number + 1) * WIDTH]
+        )
+        return packed[at * WIDTH : (at + 1) * WIDTH] == raw
+
+    def __iter__(self) -> Iterator[DigestText]:
+        for packed in self._packed.values():
+            yield from unpack(packed)
+        yield from self._others
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} listed digests>"
+
+    def __sub__(self, other: AbstractSet[Any]) -> frozenset[DigestText]:
+        if not isinstance(other, DigestSet):
+            return frozenset(digest for digest in self if digest not in other)
+        left = [unpack(b"".join(other.without(packed))) for packed in self._packed.values()]
+        return frozenset().union(*left, (digest for digest in self._others if digest not in other))
