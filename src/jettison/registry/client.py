@@ -234,6 +234,33 @@ class RegistryClient:
             target = pages.follow(target, links, entries=len(listed), new=len(new))
         return tuple(found)
 
+    async def put_manifest(self, repository: str, reference: str, media_type: str, body: bytes) -> Digest:
+        """Put a manifest under `reference`, a tag or its digest, and return its digest (end-7).
+
+        A tag that exists is moved. Raises ContentError where the registry refuses what the manifest names (400: a blob
+        or child is missing, the message says which), or answers with another digest than `body` has; UnauthorizedError
+        where these credentials may not push; UnsupportedError where the registry is read-only.
+        """
+        what = f"putting manifest {_name(repository, reference)}"
+        wanted = Digest(reference) if ":" in reference else Digest.of(body)
+        if not wanted.matches(body):
+            raise ContentError(f"registry {self.url}, {what}: the body to put has another digest")
+        answer = await self._transport.request(
+            "PUT",
+            f"{self._root}{_path(repository)}/manifests/{_segment(reference)}",
+            scope=f"repository:{repository}:pull,push",
+            what=what,
+            limit=_SMALL,
+            content=body,
+            media_type=media_type,
+        )
+        if answer.status not in {200, 201, 202}:
+            raise self._transport.refusal(what, answer)
+        claimed = digest_header(answer)
+        if claimed is not None and claimed != wanted:
+            raise ContentError(f"registry {self.url}, {what}: it took it as another digest, {claimed}, not {wanted}")
+        return wanted
+
     async def delete_manifest(self, repository: str, digest: Digest | str) -> bool:
         """Delete a manifest with every tag on it (end-9). True: deleted; False: it was gone already.
 

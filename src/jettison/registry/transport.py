@@ -24,6 +24,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # 501 and 505 say that the server will never do this.
 _PASSING: Final = frozenset({429, 500, 502, 503, 504}) | frozenset(range(506, 600))
 _MOST_REDIRECTS: Final = 5
+_CHANGING: Final = {"DELETE": "a deletion", "PUT": "a manifest that was sent"}
 _TOKEN_BYTES: Final = 1024 * 1024
 _CHALLENGES: Final = 2
 
@@ -32,7 +33,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Transport:
-    """Sends requests that may be repeated: GET, HEAD and DELETE to the registry, and those to token services."""
+    """Sends requests that may be repeated: GET, HEAD, DELETE and PUT to the registry, and those to token services."""
 
     def __init__(
         self,
@@ -68,17 +69,30 @@ class Transport:
         return refusal(self._url, what, answer, self._auth.credentials)
 
     async def request(
-        self, method: str, target: str, *, scope: str, what: str, limit: int, accept: str = "*/*", retries: int = -1
+        self,
+        method: str,
+        target: str,
+        *,
+        scope: str,
+        what: str,
+        limit: int,
+        accept: str = "*/*",
+        retries: int = -1,
+        content: bytes | None = None,
+        media_type: str = "",
     ) -> Answer:
         """Send a request to the registry and return its last answer, whatever its status.
 
         `target` is path and query, sent as it stands; `scope` is what a Bearer token must allow; `what` names the
         thing in messages; `limit` is the most bytes that a body may have. Retries, challenges and redirects are done
-        with when this returns: a 401 is final. `retries` other than -1 replaces the limits' own.
+        with when this returns: a 401 is final. `retries` other than -1 replaces the limits' own. `content` is the body
+        to send, of `media_type`.
 
         Raises UnreachableError, UntrustedError, UnauthorizedError (by the token service), ContentError.
         """
         headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": self._agent}
+        if content is not None:
+            headers["Content-Type"] = media_type
         url = self._origin + target
         fresh = False
         challenges = 0
@@ -89,9 +103,9 @@ class Transport:
         while True:
             if authorization:
                 headers["Authorization"] = authorization
-            answer = await self._repeat(method, url, headers, limit=limit, what=what, retries=retries)
+            answer = await self._repeat(method, url, headers, limit=limit, what=what, retries=retries, content=content)
             if answer.status in _REDIRECTS:
-                return await self._redirected(method, url, headers, answer, limit=limit, what=what)
+                return await self._redirected(method, url, headers, answer, limit=limit, what=what, content=content)
             if answer.status != 401 or challenges == _CHALLENGES:
                 return answer
             challenges += 1
@@ -109,7 +123,7 @@ class Transport:
         *,
         limit: int,
         what: str,
-        form: str | None = None,
+        content: str | bytes | None = None,
         retries: int = -1,
     ) -> Answer:
         """Send until an answer comes that another attempt would not better, or the attempts are used up."""
@@ -122,9 +136,11 @@ class Transport:
                 await self._sleep(wait)
             try:
                 if self._observe is None:
-                    answer = await self._wire.send(method, url, headers, limit=limit, what=what, form=form)
+                    answer = await self._wire.send(method, url, headers, limit=limit, what=what, content=content)
                 else:
-                    answer = await self._observed(method, url, headers, attempt, limit=limit, what=what, form=form)
+                    answer = await self._observed(
+                        method, url, headers, attempt, limit=limit, what=what, content=content
+                    )
             except BrokenError as error:
                 if attempt >= last:
                     tries = "" if attempt == 1 else f", after {attempt} attempts"
@@ -157,13 +173,13 @@ class Transport:
         *,
         limit: int,
         what: str,
-        form: str | None,
+        content: str | bytes | None,
     ) -> Answer:
         observe = self._observe or (lambda _: None)
         started = time.perf_counter()
         answer = None
         try:
-            answer = await self._wire.send(method, url, headers, limit=limit, what=what, form=form)
+            answer = await self._wire.send(method, url, headers, limit=limit, what=what, content=content)
         finally:
             observe(
                 RequestReport(
@@ -178,7 +194,15 @@ class Transport:
         return answer
 
     async def _redirected(
-        self, method: str, url: str, headers: Mapping[str, str], answer: Answer, *, limit: int, what: str
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        answer: Answer,
+        *,
+        limit: int,
+        what: str,
+        content: bytes | None,
     ) -> Answer:
         """Follow redirects by hand: the Authorization header stays on the registry's scheme, host and port."""
         for _ in range(_MOST_REDIRECTS):
@@ -187,7 +211,7 @@ class Transport:
             url = self._redirect_target(method, url, answer, what)
             if origin_of(url) != self._origin:
                 headers = {name: value for name, value in headers.items() if name != "Authorization"}
-            answer = await self._repeat(method, url, headers, limit=limit, what=what)
+            answer = await self._repeat(method, url, headers, limit=limit, what=what, content=content)
         else:
             raise ContentError(f"registry {self._url}, {what}: redirected more than {_MOST_REDIRECTS} times")
         origin = origin_of(url)
@@ -209,11 +233,11 @@ class Transport:
             raise ContentError(
                 f"registry {self._url}, {what}: redirected from HTTPS to plain HTTP ({origin}), which is not followed"
             )
-        if method == "DELETE" and (origin != self._origin or answer.status not in {307, 308}):
-            # 301 to 303 turn other methods into GET; and a deletion must happen where the plan was made.
+        if method in _CHANGING and (origin != self._origin or answer.status not in {307, 308}):
+            # 301 to 303 turn other methods into GET; and a change must happen where it was decided.
             raise ContentError(
-                f"registry {self._url}, {what}: a deletion was redirected to {origin} (HTTP {answer.status}), which is "
-                "not followed; give the registry's real address"
+                f"registry {self._url}, {what}: {_CHANGING[method]} was redirected to {origin} (HTTP {answer.status}), "
+                "which is not followed; give the registry's real address"
             )
         return target
 
@@ -226,7 +250,7 @@ class Transport:
         if request.form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         method = "GET" if request.form is None else "POST"
-        answer = await self._repeat(method, request.url, headers, limit=_TOKEN_BYTES, what=what, form=request.form)
+        answer = await self._repeat(method, request.url, headers, limit=_TOKEN_BYTES, what=what, content=request.form)
         if answer.status == 200:
             return answer.body
         if answer.status in _REDIRECTS:

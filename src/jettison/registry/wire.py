@@ -68,9 +68,18 @@ class Wire:
         await self._session.close()
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], *, limit: int, what: str, form: str | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        what: str,
+        content: str | bytes | None = None,
     ) -> Answer:
         """Send one request and read its answer whole, at most `limit` bytes. `what` names the thing in messages.
+
+        `content` is the request's body; its type stands in `headers`.
 
         The body of an answer that is no success counts for its first 64 KiB only.
         `url` is sent as it stands. Raises BrokenError where another attempt may help, UntrustedError for certificates,
@@ -83,7 +92,7 @@ class Wire:
                     method,
                     URL(url, encoded=True),
                     headers=headers,
-                    data=form,
+                    data=content,
                     allow_redirects=False,
                     ssl=self._own_tls if own else self._outside_tls,
                     # aiohttp itself sends a request again on a connection that the server had closed. For DELETE the
