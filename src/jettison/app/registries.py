@@ -10,7 +10,7 @@ from jettison.oci.digest import Digest
 from jettison.oci.inventory import Inventory, Repository
 from jettison.plan.model import ActionKind, DeleteBy, Plan, Server
 from jettison.registry.client import RegistryClient
-from jettison.registry.inventory import RegistryReader
+from jettison.registry.inventory import KnownManifests, RegistryReader
 
 
 class AnyRegistry(Protocol):
@@ -92,7 +92,8 @@ class ApiRegistry:
     """A registry over its HTTP API.
 
     `repositories` are read instead of the catalogue where given. `known` is what control or the registry's own
-    configuration told of the server, `delete_by` what the user wants.
+    configuration told of the server, `delete_by` what the user wants. Whatever is deleted is kept in `bodies` before
+    that, for once it is gone no registry gives it back (promise 5).
     """
 
     def __init__(
@@ -103,7 +104,9 @@ class ApiRegistry:
         repositories: Sequence[str] = (),
         known: "KnownServer | None" = None,
         delete_by: DeleteBy | None = None,
+        bodies: KnownManifests | None = None,
     ) -> None:
+        self._bodies = bodies
         self._client = client
         self._reader = reader
         self._names = repositories
@@ -158,12 +161,28 @@ class ApiRegistry:
         return True
 
     async def delete_manifest(self, repository: str, digest: Digest, tags: Collection[str]) -> bool:
-        """Delete a manifest; the server deletes the tags that point to it as well."""
+        """Delete a manifest; the server deletes the tags that point to it as well. Raises HistoryError."""
+        await self._keep(repository, digest)
         return await self._client.delete_manifest(repository, digest)
 
     async def delete_tag(self, repository: str, tag: str, digest: Digest) -> bool:
-        """Delete one tag."""
+        """Delete one tag. Raises HistoryError where its manifest cannot be kept."""
+        await self._keep(repository, digest)
         return await self._client.delete_tag(repository, tag)
+
+    async def _keep(self, repository: str, digest: Digest) -> None:
+        """Have the manifest's body on the disk here before the registry may lose it.
+
+        Reading the repository gathers bodies and keeps them by the thousand; this one may not have been among them, as
+        where a plan that was made on another machine is applied.
+        """
+        if self._bodies is None or self._bodies.known([digest]):
+            return
+        try:
+            fetched = await self._client.manifest(repository, digest)
+        except NotFoundError:
+            return
+        self._bodies.remember([(digest, fetched.media_type, fetched.body)])
 
     async def preflight(self, plan: Plan) -> "Ability":
         """Ask in the plan's first repository, by deleting what cannot exist, what the registry would let us delete."""

@@ -33,8 +33,8 @@ async def open_registry(
 ) -> AsyncIterator[ApiRegistry]:
     """Connect to a registry, make sure that it is one, and yield it.
 
-    A history that cannot be used costs speed only, here: the run goes on and `warn` is told once. Raises the errors of
-    `RegistryClient.ping`.
+    A history that cannot be used costs speed only, here: the run goes on and `warn` is told once. Nothing is deleted
+    without it, though. Raises the errors of `RegistryClient.ping`.
     """
     memory = _Memory(history, warn)
     async with RegistryClient(
@@ -50,7 +50,9 @@ async def open_registry(
             first_time=memory.is_empty(),
             progress=progress,
         )
-        yield ApiRegistry(client, reader, repositories=repositories, known=known, delete_by=delete_by)
+        yield ApiRegistry(
+            client, reader, repositories=repositories, known=known, delete_by=delete_by, bodies=history.manifests
+        )
 
 
 class _Memory:
