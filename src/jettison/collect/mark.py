@@ -15,7 +15,7 @@ from typing import Final
 
 from jettison.collect.packed import DigestSet, DigestText, pack, split
 from jettison.collect.references import References
-from jettison.oci.inventory import Problem
+from jettison.oci.problem import Problem
 
 Reading = References | Problem
 """What a manifest refers to, or why nobody knows."""

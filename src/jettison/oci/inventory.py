@@ -7,30 +7,12 @@ from datetime import datetime
 from jettison.oci.config import ConfigFacts, known_date
 from jettison.oci.digest import Digest
 from jettison.oci.manifest import Manifest
+from jettison.oci.problem import Problem
+from jettison.oci.tag import Tag
+
+__all__ = ["Inventory", "Problem", "Repository", "Tag"]
 
 _NO_FACTS = ConfigFacts()
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """A tag, what it points to, and when it was last pushed (None: the source does not tell)."""
-
-    name: str
-    digest: Digest
-    pushed: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that could not be read, in words for a person.
-
-    `blocks` tells whether the repository must therefore lose nothing (promise 2); a problem that hides nothing which
-    could be needed, such as a missing config blob, does not block.
-    """
-
-    code: str
-    text: str
-    blocks: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from jettison.collect.blob import StoredBlob
 from jettison.collect.packed import DigestText
 from jettison.errors import StorageError
 from jettison.oci.digest import Digest
-from jettison.oci.inventory import Problem
+from jettison.oci.problem import Problem
 from jettison.storage import layout
 from jettison.storage.contract import ChangedError, RemovedBlob
 from jettison.storage.files import TooLargeError, is_absent, names_in, open_folder, open_own_folder, read_file

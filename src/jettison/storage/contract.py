@@ -15,7 +15,8 @@ from jettison.collect.blob import StoredBlob
 from jettison.collect.packed import DigestText
 from jettison.errors import StorageError
 from jettison.oci.digest import Digest
-from jettison.oci.inventory import Problem, Tag
+from jettison.oci.problem import Problem
+from jettison.oci.tag import Tag
 
 Body = bytes | Problem | None
 """A blob's bytes; why they could not be read; or None, where there is no such blob."""

@@ -12,10 +12,10 @@ from typing import Final
 from jettison.collect.blob import StoredBlob
 from jettison.collect.packed import DigestListing, DigestText
 from jettison.errors import StorageError
-from jettison.oci.config import parse_date
 from jettison.oci.digest import Digest
-from jettison.oci.inventory import Problem, Tag
+from jettison.oci.problem import Problem
 from jettison.oci.reference import is_tag
+from jettison.oci.tag import Tag
 from jettison.storage import layout
 from jettison.storage.contract import (
     BlobListing,
@@ -369,6 +369,8 @@ def _read_tag(folder: int, name: str) -> Tag | Problem:
 
 
 def _read_upload(folder: str, identifier: str) -> Upload | None:
+    from jettison.oci.config import parse_date
+
     path = f"{folder}/{identifier}"
     try:
         its_folder = status(path)

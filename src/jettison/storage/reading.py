@@ -11,8 +11,8 @@ from jettison.collect.mark import Reading
 from jettison.collect.packed import DigestText
 from jettison.collect.quick_reading import references_of
 from jettison.oci.digest import Digest
-from jettison.oci.inventory import Problem
 from jettison.oci.manifest import LARGEST_MANIFEST, ManifestError
+from jettison.oci.problem import Problem
 from jettison.storage.contract import Body
 
 LARGEST: Final = LARGEST_MANIFEST

@@ -25,7 +25,7 @@ from typing import Final
 
 from jettison.collect.packed import DigestText, pack, unpack
 from jettison.collect.references import References
-from jettison.oci.inventory import Problem
+from jettison.oci.problem import Problem
 
 _HEADING: Final = b"jettison references 2\n"
 _BODY: Final = len(_HEADING) + sha256().digest_size

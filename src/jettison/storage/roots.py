@@ -10,7 +10,7 @@ from typing import Protocol
 from jettison.collect.mark import CompleteMark, Holding, IncompleteMark, Reading, mark
 from jettison.collect.packed import DigestText
 from jettison.collect.references import References
-from jettison.oci.inventory import Problem
+from jettison.oci.problem import Problem
 from jettison.storage.contract import StorageReader
 from jettison.storage.layout import readable
 

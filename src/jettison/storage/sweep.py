@@ -22,7 +22,7 @@ from jettison.collect.decide import Condemned, Young, decide, unreachable
 from jettison.collect.mark import Broken, IncompleteMark
 from jettison.collect.packed import DigestText
 from jettison.collect.safety import Margins
-from jettison.oci.inventory import Problem
+from jettison.oci.problem import Problem
 from jettison.storage.contract import StorageReader, StorageWriter
 from jettison.storage.layout import readable
 from jettison.storage.roots import KnownReferences, read_roots

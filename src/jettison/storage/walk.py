@@ -5,7 +5,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-from jettison.oci.inventory import Problem
+from jettison.oci.problem import Problem
 from jettison.storage.contract import RepositoryListing
 from jettison.storage.files import is_absent, status, unreadable
 from jettison.storage.layout import REPOSITORY_MARKS, readable
