@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from jettison.oci.inventory import Problem
+from jettison.oci.problem import Problem
 
 _CHUNK: Final = 65536
 # Not to wait for a writer where somebody put a named pipe.
@@ -38,7 +38,7 @@ def read_file(path: str, limit: int, folder: int | None = None) -> bytes:
 # Path would make an object of every name, and takes no descriptor: with hundreds of thousands of files both count.
 def names_in(folder: str | int) -> list[str]:
     """Return the names in a folder, given by its path or descriptor. Raises OSError."""
-    return os.listdir(folder)  # noqa: PTH208  # see above
+    return os.listdir(folder)  # see above
 
 
 def status(path: str, folder: int | None = None) -> os.stat_result:
