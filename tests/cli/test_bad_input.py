@@ -118,6 +118,15 @@ def test_a_host_that_is_down(command: Command, verb: str) -> None:
             ("--collector registry needs --control",),
         ),
         (("policy", "check", "no/such.yaml"), ("no/such.yaml",)),
+        (
+            ("plan", "http://registry.example", "--keep", 1, "--repository", "!team/*"),
+            ("--repository: no pattern selects",),
+        ),
+        (
+            ("run", "http://registry.example", "--keep", 1, "--yes", "--repository", "team/[a"),
+            ("--repository", "team/[a"),
+        ),
+        (("plan", "http://registry.example", "--keep", 1, "--protect", "v[1"), ("--protect", "v[1")),
         (("history", "20990101-000000-abcd"), ("no run '20990101-000000-abcd'",)),
     ],
 )

@@ -190,6 +190,13 @@ def test_a_chosen_repository_is_all_that_a_run_touches(filled: RegistryServer, c
     assert len(tags_of(filled.url, APP)) == 4
 
 
+def test_a_repository_that_is_named_wrong_is_told(filled: RegistryServer, command: Command) -> None:
+    told = command("plan", filled.url, "--keep", 1, "--repository", "team/ap")
+    assert told.status == 0
+    assert "team/ap: the registry lists no tag in it; is that its name?" in told.out
+    assert "Nothing to delete." in told.out
+
+
 # Delete by tag or by digest.
 
 

@@ -71,6 +71,7 @@ def prepare(connection: Connection, choice: PolicyChoice, delete_by: str | None)
     """Read configuration and policy, and ask the running registry for its version if it can be reached."""
     access = connection.access()
     policy, name = choice.load(access.entry.policy, access.entry.keep)
+    connection.wanted(access.entry.repositories)  # a pattern that is none is told before anything is asked
     return Work(connection, access, policy, name, known_server(connection, access), delete_by)
 
 

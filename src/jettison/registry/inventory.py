@@ -6,7 +6,7 @@ What cannot be read becomes a problem of its repository, and a repository with a
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -116,7 +116,11 @@ class RegistryReader:
         repositories: dict[str, Repository] = {}
 
         async def one(name: str) -> None:
-            repositories[name] = await self.repository(name)
+            repository = await self.repository(name)
+            if names and not repository.tags and not repository.problems:
+                text = "the registry lists no tag in it; is that its name?"
+                repository = replace(repository, problems=(Problem("no-tags", text, blocks=False),))
+            repositories[name] = repository
             self._progress(len(repositories), len(selected))
             self._save(at_least=_FLUSH_AT)
 
