@@ -1,0 +1,92 @@
+"""Collect beside a serving registry: everything that must be true before `OnlineCollector` may begin, then its run."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from jettison.app.access import Access
+from jettison.app.clean import Recorder
+from jettison.app.collect_online import OnlineCollector, Servers
+from jettison.app.collection_report import CollectionReport
+from jettison.app.same_storage import show_same_storage
+from jettison.app.serving import ServerFacts
+from jettison.collect.safety import Barriers, Margins
+from jettison.errors import PreflightError
+from jettison.registry.client import RegistryClient
+from jettison.registry.url import RegistryUrl
+from jettison.storage.lease import Lease
+from jettison.storage.local import LocalStorage
+from jettison.storage.roots import KnownReferences
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """The addresses at which servers work on one storage; they take the same credentials. `facts` are of the first."""
+
+    access: Access
+    others: tuple[str, ...] = ()
+    facts: ServerFacts | None = None
+
+    def servers(self, clients: Sequence[RegistryClient]) -> Servers:
+        """Return what is known of all of them together: of replicas beside the first nobody knows start and cache."""
+        if self.facts is None or self.others:
+            return Servers(clients)
+        return Servers(clients, self.facts.started, self.facts.cacheless)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[list[RegistryClient]]:
+        """Connect to all. Raises the errors of `RegistryClient.ping`."""
+        access = self.access
+        async with AsyncExitStack() as stack:
+            clients = []
+            for url in (access.url, *map(RegistryUrl.parse, self.others)):
+                client = RegistryClient(url, credentials=access.credentials, tls=access.tls, limits=access.limits)
+                clients.append(await stack.enter_async_context(client))
+                await client.ping()
+            yield clients
+
+
+async def check_served(storage: LocalStorage, clients: Sequence[RegistryClient]) -> None:
+    """Refuse where a server would not let us collect, or works on another storage.
+
+    Raises PreflightError where it deletes nothing, UsageError where it is read-only or another registry's.
+    """
+    names = storage.repositories().names
+    for client in clients:
+        abilities = await client.preflight(names[0] if names else "jettison/preflight")
+        if abilities.read_only:
+            raise PreflightError(f"{client.url} is read-only, so nobody pushes meanwhile: collect with --offline")
+        if not abilities.deletes_manifests:
+            raise PreflightError(abilities.manifests_reason)
+    await show_same_storage(storage, clients)
+
+
+async def collect_served(
+    lease: Lease,
+    storage: LocalStorage,
+    replicas: Replicas,
+    recorder: Recorder,
+    *,
+    margins: Margins,
+    barriers: Barriers,
+    purge_now: bool,
+    now: Callable[[], datetime],
+    known: KnownReferences | None = None,
+    step: Callable[[str], None] = lambda name: None,
+) -> CollectionReport:
+    """Check, then collect online under the lease. Raises what `check_served` and `OnlineCollector.collect` raise."""
+    async with replicas.opened() as clients:
+        await check_served(storage, clients)
+        collector = OnlineCollector(
+            lease,
+            storage,
+            replicas.servers(clients),
+            margins=margins,
+            barriers=barriers,
+            run=recorder.run.id,
+            now=now,
+            known=known,
+            step=step,
+        )
+        return await collector.collect(purge_now=purge_now)

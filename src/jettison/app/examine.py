@@ -1,0 +1,90 @@
+"""Examine a storage as a collection would, and foretell its figures. Nothing here writes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from jettison.app.collection_report import CollectionReport
+from jettison.collect.decide import decide, unreachable
+from jettison.collect.mark import IncompleteMark
+from jettison.collect.references import DigestText
+from jettison.collect.safety import Margins
+from jettison.storage.housekeeping import Chore, blob_folders, find_chores
+from jettison.storage.local import LocalStorage
+from jettison.storage.quarantine import QuarantineReader
+from jettison.storage.roots import KnownReferences, read_roots
+from jettison.storage.sweep import Survey
+
+_NOTHING: frozenset[DigestText] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found: `survey` about the blobs, and the `chores` of housekeeping."""
+
+    survey: Survey
+    chores: tuple[Chore, ...] = ()
+
+
+def examine(
+    storage: LocalStorage,
+    now: datetime,
+    margins: Margins,
+    known: KnownReferences | None = None,
+    *,
+    serving: bool,
+    housekeeping: bool = True,
+) -> Examined:
+    """Look at a storage. `serving`: a registry works on it meanwhile, so fewer chores are safe.
+
+    Blobs are listed before roots are read, and sizes and times are read after them, as `storage.sweep` tells. Raises
+    StorageError where the storage as a whole cannot be read.
+    """
+    listing = storage.blobs()
+    roots = read_roots(storage, listing.digests, known)
+    mark = roots.mark()
+    broken = frozenset(each.repository for each in mark.broken)
+    if isinstance(mark, IncompleteMark):
+        found = Survey(len(listing.digests), None, mark.broken, mark.problems)
+        # Nobody knows what is needed; only uploads belong to nobody.
+        condemned = without_data = _NOTHING
+        serving = True
+    else:
+        unneeded = unreachable(listing.digests, mark)
+        stored = storage.stored(unneeded)
+        decided = decide(stored.values(), mark, now, margins)
+        found = Survey(len(listing.digests), decided, mark.broken, (*listing.problems, *roots.harmless))
+        condemned = frozenset(str(blob.digest) for blob in decided.blobs)
+        without_data = _NOTHING if serving else frozenset(unneeded - stored.keys())
+    if not housekeeping:
+        return Examined(found)
+    chores = find_chores(
+        storage, roots, broken=broken, condemned=condemned, now=now, grace=margins.grace, serving=serving
+    )
+    return Examined(found, (*chores, *blob_folders(without_data)))
+
+
+def foretell(storage: LocalStorage, examined: Examined, now: datetime, *, serving: bool) -> CollectionReport:
+    """Return what a collection would report now: the figures of a dry run.
+
+    What is in quarantine and due counts as purged. Beside a serving registry manifests' own bodies may stay for a time;
+    that depends on the servers, and they are counted as condemned and as `bodies` both.
+    """
+    report = CollectionReport()
+    report.note(examined.survey)
+    condemned = examined.survey.condemned
+    if condemned is not None:
+        report.condemned, report.condemned_bytes = len(condemned.blobs), condemned.size
+        if serving:
+            from jettison.storage.bodies import manifest_bodies
+
+            report.bodies = len(manifest_bodies(storage.name, condemned.blobs))
+    quarantine = QuarantineReader(storage.name)
+    for collected in quarantine.collections():
+        held = quarantine.held(collected)
+        if collected.until <= now:
+            report.purged += len(held)
+            report.purged_bytes += sum(held.values())
+        else:
+            report.waiting += len(held)
+            report.waiting_bytes += sum(held.values())
+    return report

@@ -1,0 +1,384 @@
+"""Housekeeping: what lies about in a storage beside blobs that nothing refers to, found and removed.
+
+    stale uploads          begun more than a week ago and never finished; the registry purges them at that age itself
+    tag folders            left by a push that was interrupted before the tag pointed to anything
+    layer links            that no manifest of their repository needs
+    repositories           without a manifest, tag, link or upload
+    blob folders           without data, which collecting beside a serving registry leaves
+
+Beside a serving registry only stale uploads are removed. A server that is about to finish one finds it gone and answers
+with an error, so nothing is accepted and lost. The others wait for a run without a server: it remembers who has which
+link, so a link removed behind its back would be believed in; a push may be between making a tag's or repository's
+folder and writing into it, and would fail for no fault of its own.
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from jettison.collect.mark import Holding
+from jettison.collect.references import DigestText, References
+from jettison.errors import StorageError
+from jettison.oci.digest import Digest
+from jettison.oci.reference import is_repository, is_tag
+from jettison.storage import layout
+from jettison.storage.changes import LocalChanges, remove_tree
+from jettison.storage.files import is_absent, names_in, open_folder, open_own_folder, status
+from jettison.storage.lease import Lease
+from jettison.storage.local import LocalStorage
+from jettison.storage.roots import Roots
+
+STALE: Final = timedelta(days=7)
+"""The age at which the registry's own purging takes uploads too (`storage.maintenance.uploadpurging.age`, 168h)."""
+
+
+class ChoreKind(StrEnum):
+    """What is done; also the kind of the journal's action."""
+
+    UPLOAD = "remove-upload"
+    TAG_FOLDER = "remove-tag-folder"
+    LINK = "remove-link"
+    REPOSITORY = "remove-repository"
+    BLOB_FOLDERS = "remove-blob-folders"
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """One thing to remove. `name` is an upload's identifier, a tag, or a digest; `size` the bytes that come back.
+
+    `digests` are the blobs of a chore about blob folders.
+    """
+
+    kind: ChoreKind
+    repository: str
+    name: str
+    reason: str
+    size: int = 0
+    digests: tuple[DigestText, ...] = ()
+
+
+def find_chores(
+    storage: LocalStorage,
+    roots: Roots,
+    *,
+    broken: AbstractSet[str],
+    condemned: AbstractSet[DigestText],
+    now: datetime,
+    grace: timedelta,
+    serving: bool,
+) -> tuple[Chore, ...]:
+    """Find what there is to do. Nothing is written.
+
+    `broken` repositories keep everything but stale uploads. `condemned` blobs lose their links when they are collected,
+    so those are not named here. `grace`: what is younger may belong to a push. What cannot be read stays as it is.
+    """
+    finder = _Finder(storage, roots, broken, condemned, now, grace)
+    listing = storage.repositories()
+    found: list[Chore] = []
+    for name in listing.names:
+        if name not in listing.linked and is_repository(name):
+            found += finder.uploads(name) if serving else finder.everything(name)
+    return tuple(found)
+
+
+def blob_folders(digests: Iterable[DigestText]) -> tuple[Chore, ...]:
+    """Return the chore of removing the folders of blobs that have no data; none for none."""
+    gone = tuple(sorted(digests))
+    if not gone:
+        return ()
+    return (Chore(ChoreKind.BLOB_FOLDERS, "", f"{len(gone)}", "folders of blobs whose data is gone", digests=gone),)
+
+
+class _Finder:
+    def __init__(
+        self,
+        storage: LocalStorage,
+        roots: Roots,
+        broken: AbstractSet[str],
+        condemned: AbstractSet[DigestText],
+        now: datetime,
+        grace: timedelta,
+    ) -> None:
+        self._storage = storage
+        self._root = storage.name
+        self._roots = roots
+        self._holdings = {holding.repository: holding for holding in roots.holdings}
+        self._broken = broken
+        self._condemned = condemned
+        self._now = now
+        self._grace = grace
+
+    def uploads(self, name: str) -> list[Chore]:
+        """Find stale uploads."""
+        try:
+            uploads = self._storage.uploads(name)
+        except StorageError:
+            return []
+        return [
+            Chore(
+                ChoreKind.UPLOAD,
+                name,
+                upload.identifier,
+                f"an upload begun on {upload.started:%Y-%m-%d} and never finished",
+                upload.size,
+            )
+            for upload in uploads
+            if self._now - upload.started > STALE
+        ]
+
+    def everything(self, name: str) -> list[Chore]:
+        """Find all there is in one repository."""
+        found = self.uploads(name)
+        holding = self._holdings.get(name)
+        if holding is None or name in self._broken or any(problem.blocks for problem in holding.problems):
+            return found
+        found += self._tag_folders(name, holding)
+        layers = self._storage.layers(name, canonical=True)
+        if not layers.is_complete or layers.problems:
+            return found
+        needed = needed_by(holding, self._roots)
+        needed |= {layers.stored_as[digest] for digest in layers.stored_as if digest in needed}
+        unneeded = [
+            digest
+            for digest in layers.digests
+            if digest not in needed and layers.stored_as.get(digest, digest) not in needed
+        ]
+        for digest in sorted(unneeded):
+            if layers.stored_as.get(digest, digest) in self._condemned:
+                continue
+            if self._is_old(layout.layer_link(name, Digest(digest))):
+                found.append(Chore(ChoreKind.LINK, name, digest, "no manifest of the repository needs this layer"))
+        if self._is_empty(name, holding, layers.digests, found):
+            found.append(Chore(ChoreKind.REPOSITORY, name, "", "it holds no manifest, and nothing is being pushed"))
+        return found
+
+    def _tag_folders(self, name: str, holding: Holding) -> list[Chore]:
+        if not any(problem.code == "tag-without-target" for problem in holding.problems):
+            return []
+        folder = f"{self._root}/{layout.tags_folder(name)}"
+        try:
+            tags = sorted(names_in(folder))
+        except OSError:
+            return []
+        return [
+            Chore(ChoreKind.TAG_FOLDER, name, tag, "a push was interrupted before this tag pointed to anything")
+            for tag in tags
+            if is_tag(tag)
+            and _is_missing(f"{folder}/{tag}/current/link")
+            and self._is_old(f"{layout.tags_folder(name)}/{tag}")
+        ]
+
+    def _is_empty(self, name: str, holding: Holding, layers: AbstractSet[DigestText], found: list[Chore]) -> bool:
+        """Whether nothing is left of a repository once what was found is removed, and nobody is pushing to it."""
+        if holding.revisions or holding.tagged:
+            return False
+        if any(problem.code != "tag-without-target" for problem in holding.problems):
+            return False
+        going = {(chore.kind, chore.name) for chore in found}
+        folder = f"{self._root}/{layout.repository_folder(name)}"
+        try:
+            tags = _names(f"{folder}/{layout.TAGS}")
+            uploads = _names(f"{folder}/{layout.UPLOADS}")
+            marks = [mark for mark in layout.REPOSITORY_MARKS if not _is_missing(f"{folder}/{mark}")]
+        except OSError:
+            return False
+        return (
+            all((ChoreKind.TAG_FOLDER, tag) in going for tag in tags)
+            and all((ChoreKind.UPLOAD, upload) in going for upload in uploads)
+            and all((ChoreKind.LINK, digest) in going or digest in self._condemned for digest in layers)
+            and all(self._is_old(f"{layout.repository_folder(name)}/{mark}") for mark in marks)
+        )
+
+    def _is_old(self, path: str) -> bool:
+        """Whether a file, or where it is gone its folder, is older than the grace period."""
+        full = f"{self._root}/{path}"
+        try:
+            try:
+                modified = status(full).st_mtime
+            except FileNotFoundError:
+                modified = status(full.rpartition("/")[0]).st_mtime
+        except OSError:
+            return False
+        return datetime.fromtimestamp(modified, UTC) <= self._now - self._grace
+
+
+def needed_by(holding: Holding, roots: Roots) -> set[DigestText]:
+    """Return every digest that the manifests of one repository lead to, themselves included."""
+    waiting = list(holding.revisions | holding.tagged)
+    needed = set(waiting)
+    while waiting:
+        reading = roots.readings.get(waiting.pop())
+        if isinstance(reading, References):
+            needed.update(reading.blobs)
+            fresh = [each for each in (*reading.manifests, *reading.named) if each not in needed]
+            needed.update(fresh)
+            waiting += fresh
+    return needed
+
+
+class Housekeeper:
+    """Does chores in the storage that a lease is held on. Every method raises StorageError where that refuses."""
+
+    def __init__(self, lease: Lease, storage: LocalStorage) -> None:
+        self._root = lease.root
+        self._changes = LocalChanges(storage)
+
+    def do(self, chore: Chore) -> None:
+        """Do one chore; what is gone by now is done."""
+        match chore.kind:
+            case ChoreKind.LINK:
+                self.remove_links(chore.repository, [chore.name])
+            case ChoreKind.BLOB_FOLDERS:
+                for digest in chore.digests:
+                    self._remove_blob_folder(Digest(digest))
+            case ChoreKind.UPLOAD:
+                with _Inside(self._root, layout.uploads_folder(chore.repository)) as folder:
+                    if folder is not None:
+                        remove_tree(folder, chore.name)
+            case ChoreKind.TAG_FOLDER:
+                self._remove_tag_folder(chore.repository, chore.name)
+            case ChoreKind.REPOSITORY:
+                self._remove_repository(chore.repository)
+
+    def remove_links(self, repository: str, digests: Iterable[DigestText]) -> None:
+        """Remove layer links of one repository together."""
+        self._changes.remove_layer_links(repository, digests)
+
+    def _remove_blob_folder(self, digest: Digest) -> None:
+        with _Inside(self._root, layout.blob_folder(digest).rpartition("/")[0]) as folder:
+            if folder is not None:
+                _remove_empty(folder, digest.hex)
+
+    def _remove_tag_folder(self, repository: str, tag: str) -> None:
+        """Take the folder out of sight, and look again before it goes: a push may have finished meanwhile."""
+        with (
+            _Inside(self._root, layout.tags_folder(repository)) as tags,
+            _Inside(self._root, f"{layout.repository_folder(repository)}/{layout.MANIFESTS}") as manifests,
+        ):
+            if tags is None or manifests is None:
+                return
+            aside = f"{layout.ASIDE}{secrets.token_hex(8)}"
+            try:
+                os.rename(tag, aside, src_dir_fd=tags, dst_dir_fd=manifests)
+            except FileNotFoundError:
+                return
+            if _is_missing(f"{aside}/current/link", manifests):
+                remove_tree(manifests, aside)
+            else:
+                os.rename(aside, tag, src_dir_fd=manifests, dst_dir_fd=tags)
+
+    def _remove_repository(self, repository: str) -> None:
+        """Remove a repository's own folders, then those that lead to it, as far as nothing else is in them."""
+        with _Inside(self._root, layout.repository_folder(repository)) as folder:
+            if folder is None:
+                return
+            revisions = _deep_names(folder, layout.REVISIONS)
+            tags = _deep_names(folder, layout.TAGS)
+            if revisions or tags:
+                raise StorageError(f"{repository} stays: something was pushed to it meanwhile")
+            for mark in sorted(layout.REPOSITORY_MARKS):
+                remove_tree(folder, mark)
+        parts = repository.split("/")
+        for count in range(len(parts), 0, -1):
+            inner = "/".join(parts[: count - 1])
+            outer = f"{layout.REPOSITORIES}/{inner}" if inner else layout.REPOSITORIES
+            with _Inside(self._root, outer) as folder:
+                if folder is None or not _remove_empty(folder, parts[count - 1]):
+                    return
+
+
+class _Inside:
+    """Enters a folder below the root without following a symbolic link; its value is None where it is missing."""
+
+    def __init__(self, root: str, path: str) -> None:
+        self._root = root
+        self._path = path
+        self._descriptors: list[int] = []
+
+    def __enter__(self) -> int | None:
+        try:
+            root = open_folder(self._root)
+            self._descriptors.append(root)
+            folder = open_own_folder(root, self._path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._close()
+            raise self._refused(error) from error
+        self._descriptors.append(folder)
+        return folder
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._close()
+        if isinstance(error, OSError):
+            raise self._refused(error) from error
+
+    def _close(self) -> None:
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+
+    def _refused(self, error: OSError) -> StorageError:
+        return StorageError(f"{self._root}/{layout.readable(self._path)}: cannot remove in it: {error.strerror}")
+
+
+def _remove_empty(folder: int, name: str) -> bool:
+    """Remove an empty folder; return whether it is gone."""
+    try:
+        os.rmdir(name, dir_fd=folder)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        # Something is in it, or it is a symbolic link: either way it is not ours to remove.
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            return False
+        raise
+    return True
+
+
+def _deep_names(folder: int, path: str) -> list[str]:
+    """Return the names two levels below a folder of revisions, or one level below a folder of tags."""
+    try:
+        inner = open_own_folder(folder, path)
+    except FileNotFoundError:
+        return []
+    try:
+        names = names_in(inner)
+        return names if path == layout.TAGS else [each for name in names for each in _names_at(inner, name)]
+    finally:
+        os.close(inner)
+
+
+def _names_at(folder: int, name: str) -> Iterator[str]:
+    descriptor = open_own_folder(folder, name)
+    try:
+        for each in names_in(descriptor):
+            if not _is_missing(f"{each}/link", descriptor):
+                yield each
+    finally:
+        os.close(descriptor)
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return names_in(folder)
+    except OSError as error:
+        if is_absent(error):
+            return []
+        raise
+
+
+def _is_missing(path: str, folder: int | None = None) -> bool:
+    try:
+        status(path, folder)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
