@@ -21,6 +21,7 @@ from jettison.storage.contract import StorageReader
 from jettison.storage.files import status
 from jettison.storage.layout import readable
 from jettison.storage.lease import Lease
+from jettison.storage.own import make_own_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def find_links(storage: StorageReader, blobs: AbstractSet[DigestText]) -> LinkSu
         if not layers.is_complete and not any(each.blocks for each in layers.problems):
             problems.append(Problem("unlisted", f"{readable(name)}: its layer links could not be listed"))
         for digest in layers.digests & blobs:
-            found[digest].append(Link(name, digest, has_link(storage.name, name, digest)))
+            found[digest].append(Link(name, digest, _may_have_link(storage.name, name, digest)))
         for digest in layers.digests:
             if digest.startswith(f"{layout.CANONICAL}:") or digest in blobs:
                 continue
@@ -60,6 +61,14 @@ def find_links(storage: StorageReader, blobs: AbstractSet[DigestText]) -> LinkSu
             elif stored in blobs:
                 found[stored].append(Link(name, digest, live=True))
     return LinkSurvey({digest: tuple(links) for digest, links in found.items()}, tuple(unknown), tuple(problems))
+
+
+def _may_have_link(root: str, repository: str, digest: DigestText) -> bool:
+    """Whether a link is there, or might be since it cannot be looked at."""
+    try:
+        return has_link(root, repository, digest)
+    except StorageError:
+        return True
 
 
 def has_link(root: str, repository: str, digest: DigestText) -> bool:
@@ -75,27 +84,39 @@ def has_link(root: str, repository: str, digest: DigestText) -> bool:
 
 
 def write_layer_link(lease: Lease, repository: str, digest: DigestText, target: DigestText) -> None:
-    """Write a layer link; `target` is the blob that it names. It is whole or not there, whatever crashes."""
-    path = f"{lease.root}/{layout.layer_link(repository, Digest(digest))}"
-    write_link(path, target)
+    """Write a layer link; `target` is the blob that it names. It is whole or not there, whatever crashes.
 
-
-def write_link(path: str, target: DigestText) -> None:
-    """Write a link file. Raises StorageError where the storage refuses."""
-    part = f"{path}.jettison-{secrets.token_hex(4)}"
+    Raises StorageError where the storage refuses, or a symbolic link leads to the repository.
+    """
+    path = layout.layer_link(repository, Digest(digest)).rpartition("/")[0]
+    part = f"link.jettison-{secrets.token_hex(4)}"
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        folder = make_own_folder(lease.root, path)
+        try:
+            _write_link(folder, part, target)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise StorageError(
+            f"{readable(f'{lease.root}/{path}')}: the link cannot be written: {error.strerror}"
+        ) from error
+
+
+def _write_link(folder: int, part: str, target: DigestText) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(part, flags, 0o644, dir_fd=folder)
         try:
             os.write(descriptor, target.encode("ascii"))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.rename(part, path)
-    except OSError as error:
+        os.rename(part, "link", src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+    except OSError:
         with contextlib.suppress(OSError):
-            os.unlink(part)
-        raise StorageError(f"{readable(path)}: the link cannot be written: {error.strerror}") from error
+            os.unlink(part, dir_fd=folder)
+        raise
 
 
 def links_by_repository(links: Iterable[Link]) -> dict[str, list[Link]]:

@@ -29,6 +29,7 @@ from jettison.oci.inventory import Problem
 from jettison.storage import layout
 from jettison.storage.files import TooLargeError, names_in, open_folder, open_own_folder, read_file
 from jettison.storage.lease import FOLDER, Lease
+from jettison.storage.own import make_own_folder
 
 PLACE: Final = f"{FOLDER}/quarantine"
 RECORD: Final = "record.json"
@@ -58,20 +59,22 @@ class QuarantineReader:
         self._root = root
 
     def collections(self) -> tuple[Collected, ...]:
-        """Return what is in quarantine, the oldest first. Raises StorageError for a record that cannot be read."""
+        """Return what is in quarantine, the oldest first. Raises StorageError for a record that cannot be read.
+
+        A collection without suspects has lost its record, or never had one: all that it holds must come back.
+        """
         try:
             names = sorted(name for name in names_in(f"{self._root}/{PLACE}") if _NAME.fullmatch(name))
         except FileNotFoundError:
             return ()
         except OSError as error:
             raise StorageError(f"{self._root}/{PLACE} cannot be listed: {error.strerror}") from error
-        found = [self._read_record(name) for name in names]
-        return tuple(each for each in found if each is not None)
+        return tuple(self._read_record(name) for name in names)
 
     def held(self, collected: Collected) -> dict[DigestText, int]:
         """Return the digests whose data is in quarantine, with its bytes."""
         found: dict[DigestText, int] = {}
-        with self._folder(collected) as folder:
+        with self._translated(f"{PLACE}/{collected.id}"), self._folder(collected) as folder:
             for name in names_in(folder) if folder is not None else ():
                 algorithm, _, text = name.partition("-")
                 digest = layout.digest_of_folder(algorithm, text)
@@ -81,7 +84,7 @@ class QuarantineReader:
 
     def is_present(self, digest: DigestText) -> bool:
         """Whether the blob has data in its place (again)."""
-        with self._blob(digest, make=False) as blob:
+        with self._translated(layout.blob_folder(Digest(digest))), self._blob(digest, make=False) as blob:
             return blob is not None and _is_there("data", blob)
 
     @contextmanager
@@ -93,48 +96,52 @@ class QuarantineReader:
     @contextmanager
     def _blob(self, digest: DigestText, *, make: bool) -> Iterator[int | None]:
         """Open a blob's folder, which `make` makes where it is missing; None where it is missing otherwise."""
-        path = layout.blob_folder(Digest(digest))
-        if make:
-            try:
-                os.makedirs(f"{self._root}/{path}", exist_ok=True)
-            except OSError as error:
-                raise StorageError(f"{self._root}/{path} cannot be made: {error.strerror}") from error
-        with self._own(path) as folder:
+        with self._own(layout.blob_folder(Digest(digest)), make=make) as folder:
             yield folder
 
     @contextmanager
-    def _own(self, path: str) -> Iterator[int | None]:
-        """Enter a folder below the root, never through a symbolic link. Raises StorageError where that is refused."""
-        root = -1
+    def _own(self, path: str, *, make: bool = False) -> Iterator[int | None]:
+        """Enter a folder below the root, never through a symbolic link. Raises StorageError where that is refused.
+
+        What is raised inside the block passes as it is.
+        """
         folder: int | None = None
+        with self._translated(path):
+            if make:
+                folder = make_own_folder(self._root, path)
+            else:
+                root = open_folder(self._root)
+                try:
+                    with contextlib.suppress(FileNotFoundError):
+                        folder = open_own_folder(root, path)
+                finally:
+                    os.close(root)
         try:
-            root = open_folder(self._root)
-            with contextlib.suppress(FileNotFoundError):
-                folder = open_own_folder(root, path)
             yield folder
+        finally:
+            if folder is not None:
+                os.close(folder)
+
+    @contextmanager
+    def _translated(self, path: str) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StorageError(f"{self._root}/{path}: {error.strerror}") from error
-        finally:
-            for descriptor in (folder, root):
-                if descriptor is not None and descriptor >= 0:
-                    os.close(descriptor)
 
-    def _read_record(self, name: str) -> Collected | None:
-        """Read a record; None for a folder without one, in which nothing can be yet."""
+    def _read_record(self, name: str) -> Collected:
+        """Read a record. Where it is missing or damaged, nobody knows who may know the blobs beside it: no suspects."""
         path = f"{self._root}/{PLACE}/{name}/{RECORD}"
         try:
             body = read_file(path, _LARGEST_RECORD)
         except FileNotFoundError:
-            return None
+            return _unrecorded(name)
         except (OSError, TooLargeError) as error:
             raise StorageError(f"{path} cannot be read ({error}), so the quarantine is left alone") from error
         try:
             return msgspec.json.decode(body, type=Collected)
-        except msgspec.DecodeError as error:
-            raise StorageError(
-                f"{path} is damaged ({error}), so the quarantine is left alone; its blobs are the files beside it, "
-                "named <algorithm>-<hex>, and belong to blobs/<algorithm>/<first two hex>/<hex>/data"
-            ) from error
+        except msgspec.DecodeError:
+            return _unrecorded(name)
 
 
 class Quarantine(QuarantineReader):
@@ -168,17 +175,21 @@ class Quarantine(QuarantineReader):
         name = f"{begun:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         collected = Collected(name, run, begun, until, online, suspects)
         folder = f"{self._root}/{PLACE}/{name}"
+        body = msgspec.json.encode(collected, enc_hook=str)
+        if len(body) > _LARGEST_RECORD:
+            raise StorageError(f"{folder}: the record of {len(suspects)} blobs would be too large to be read again")
         try:
-            os.makedirs(folder, mode=0o700)
+            os.close(make_own_folder(self._root, PLACE))
+            os.mkdir(folder, mode=0o700)
             try:
-                self._write_record(folder, collected)
+                self._write_record(folder, body)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
                 # What was kept free for this moment.
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(f"{self._root}/{RESERVE}")
-                self._write_record(folder, collected)
+                self._write_record(folder, body)
             _flush(f"{self._root}/{PLACE}")
         except OSError as error:
             raise StorageError(
@@ -194,12 +205,14 @@ class Quarantine(QuarantineReader):
                 raise StorageError(f"{self._root}/{PLACE}/{collected.id} is gone; somebody removed it by hand")
             for suspect in suspects:
                 yield self._move_in(folder, suspect)
-            os.fsync(folder)
+            with self._translated(f"{PLACE}/{collected.id}"):
+                os.fsync(folder)
 
     def bring_back(self, collected: Collected, digest: DigestText) -> Back:
         """Return a blob to its place, or drop the copy where it was uploaded anew. Raises StorageError."""
-        with self._folder(collected) as folder, self._blob(digest, make=True) as blob:
-            name = _name(digest)
+        name = _name(digest)
+        path = layout.blob_folder(Digest(digest))
+        with self._translated(path), self._folder(collected) as folder, self._blob(digest, make=True) as blob:
             if folder is None or blob is None or not _is_there(name, folder):
                 return "missing"
             if _is_there("data", blob):
@@ -212,7 +225,7 @@ class Quarantine(QuarantineReader):
 
     def purge(self, collected: Collected, digest: DigestText) -> int:
         """Remove a blob for good; return the bytes that the disk got back, 0 where it was gone."""
-        with self._folder(collected) as folder:
+        with self._translated(f"{PLACE}/{collected.id}"), self._folder(collected) as folder:
             if folder is None:
                 return 0
             try:
@@ -253,18 +266,28 @@ class Quarantine(QuarantineReader):
         except OSError as error:
             reason = "it is on another file system" if error.errno == errno.EXDEV else error.strerror or str(error)
             return Moved(suspect.digest, 0, _problem("refused", suspect.digest, reason))
+        except StorageError as error:
+            return Moved(suspect.digest, 0, _problem("refused", suspect.digest, str(error)))
         return Moved(suspect.digest, data.st_size)
 
-    def _write_record(self, folder: str, collected: Collected) -> None:
+    def _write_record(self, folder: str, body: bytes) -> None:
         """Write the record under another name first: a half-written one is never taken for whole."""
         part = f"{folder}/{RECORD}.part"
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(collected, enc_hook=str))
+            file.write(body)
             file.flush()
             os.fsync(file.fileno())
         os.rename(part, f"{folder}/{RECORD}")
         _flush(folder)
+
+
+def _unrecorded(name: str) -> Collected:
+    try:
+        begun = datetime.strptime(name[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        begun = datetime.fromtimestamp(0, UTC)
+    return Collected(name, "", begun, begun, online=True, suspects=())
 
 
 def _name(digest: DigestText) -> str:
