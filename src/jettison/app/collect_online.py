@@ -11,26 +11,29 @@ each.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
 from jettison.app.collection_report import CollectionReport
 from jettison.app.reexamine import Reexamination
+from jettison.collect.blob import StoredBlob
 from jettison.collect.quarantine import Collected, Link, Suspect
 from jettison.collect.references import DigestText
 from jettison.collect.safety import Barriers, Margins
-from jettison.errors import RegistryError, StorageError
+from jettison.errors import RegistryError, StorageError, UnreachableError
 from jettison.oci.inventory import Problem
+from jettison.oci.reference import is_repository
 from jettison.registry.client import RegistryClient
-from jettison.storage.bodies import WaitingBodies, manifest_bodies
+from jettison.storage.bodies import WaitingBodies, manifest_bodies, traces
+from jettison.storage.layout import readable
 from jettison.storage.lease import Lease
 from jettison.storage.links import LinkSurvey, find_links, has_link
 from jettison.storage.local import LocalStorage
 from jettison.storage.quarantine import Quarantine
 from jettison.storage.roots import KnownReferences
-from jettison.storage.sweep import Survey, survey
+from jettison.storage.sweep import survey
 
 _PROBLEMS_AT_MOST: Final = 50
 _WORKERS: Final = 16
@@ -41,7 +44,8 @@ JobT = TypeVar("JobT")
 class Servers:
     """The server processes that work on the storage: a client for each replica, and what is known of them.
 
-    `started` is when the last of them was started, None where nobody knows. `cacheless`: none has a descriptor cache.
+    `started` is when the oldest of the processes that run now was started, None where that is unknown of any of them.
+    `cacheless`: none has a descriptor cache.
     """
 
     replicas: Sequence[RegistryClient]
@@ -77,6 +81,7 @@ class OnlineCollector:
         self._sleep = sleep
         self._step = step
         self._quarantine = Quarantine(lease)
+        self._away: set[int] = set()
         self.report = CollectionReport()
         self._reexamination = Reexamination(lease, storage, self.report, known, step)
 
@@ -124,32 +129,67 @@ class OnlineCollector:
     async def _scan(self) -> tuple[Suspect, ...]:
         """1. Find what is unreachable and old enough, and everybody who may know it."""
         found = survey(self._storage, self._now(), self._margins, self._known)
-        self._note(found)
+        self.report.note(found)
         if found.condemned is None:
             return ()
-        bodies = manifest_bodies(self._storage.name, found.condemned.blobs)
-        since = WaitingBodies(self._lease).update(bodies, self._now())
-        started = self._servers.started
-        stay = (
-            set()
-            if self._servers.cacheless
-            else {digest for digest in bodies if started is None or since[digest] >= started}
-        )
-        self.report.bodies = len(stay)
-        going = [blob for blob in found.condemned.blobs if blob.digest not in stay]
+        going, traced = self._without_bodies(found.condemned.blobs)
         links = find_links(self._storage, {blob.digest for blob in going})
         if links.problems:
             # Whoever cannot be listed may know any of them.
             self.report.problems += links.problems
             self.report.given_up += len(going)
             return ()
-        if not await self._forgets_unknown(links):
-            self.report.given_up += len(going)
-            return ()
-        self.report.condemned = len(going)
-        self.report.condemned_bytes = sum(blob.size for blob in going)
+        suspects = [
+            Suspect(blob.digest, blob.size, blob.modified, links.links[blob.digest], traced.get(blob.digest))
+            for blob in going
+        ]
+        self.report.condemned = len(suspects)
+        self.report.condemned_bytes = sum(suspect.size for suspect in suspects)
+        askable = self._askable(suspects)
         self._step("scanned")
-        return tuple(Suspect(blob.digest, blob.size, blob.modified, links.links[blob.digest]) for blob in going)
+        if askable and not (await self._all_answer() and await self._forgets_unknown(links)):
+            self.report.given_up += len(askable)
+            return ()
+        return tuple(askable)
+
+    def _without_bodies(
+        self, condemned: Sequence[StoredBlob]
+    ) -> tuple[list[StoredBlob], Mapping[DigestText, str | None]]:
+        """Return what may go: all but the bodies of manifests that a server may still remember. Of bodies that may go,
+        the traces are returned too.
+        """
+        if self._servers.cacheless:
+            return list(condemned), {}
+        bodies = manifest_bodies(self._storage.name, condemned)
+        traced = traces(self._storage, bodies)
+        free = WaitingBodies(self._lease).update(traced, self._now(), self._servers.started)
+        self.report.bodies = len(bodies - free)
+        going = [blob for blob in condemned if blob.digest not in bodies or blob.digest in free]
+        return going, {digest: traced[digest] for digest in free}
+
+    def _askable(self, suspects: Iterable[Suspect]) -> list[Suspect]:
+        """Leave out what a repository links whose name no server takes: nobody can be asked to unlink it there."""
+        askable: list[Suspect] = []
+        for suspect in suspects:
+            illegal = {link.repository for link in suspect.links if not is_repository(link.repository)}
+            if not illegal:
+                askable.append(suspect)
+                continue
+            self.report.given_up += 1
+            for name in sorted(illegal):
+                text = f"{readable(name)!r} is no repository name that a registry takes, so blobs that it links stay"
+                self._add_problem(Problem("bad-name", text, blocks=False))
+        return askable
+
+    async def _all_answer(self) -> bool:
+        """Whether every replica answers. Where one does not, nothing can be collected, and nothing need be unlinked."""
+        for client in self._servers.replicas:
+            try:
+                await client.ping()
+            except RegistryError as error:
+                self._refused(error)
+                return False
+        return True
 
     def _write_down(self, suspects: tuple[Suspect, ...], *, purge_now: bool) -> Collected:
         """Write every repository that has or had a link of each, before anything is touched."""
@@ -195,6 +235,9 @@ class OnlineCollector:
             self._step("confirmed-again")
             await self._barrier(self._barriers.short)
             self._reexamination.rescan(collected, may_purge=confirmed)
+        else:
+            # What was unlinked and not moved, as a kill between the two leaves it, may have lost links that it needs.
+            self._reexamination.repair(self._reexamination.roots(), collected.suspects)
         self._quarantine.finish(collected)
         self._step("finished")
 
@@ -204,11 +247,15 @@ class OnlineCollector:
 
         async def one(job: tuple[RegistryClient, Link, Suspect]) -> None:
             client, link, suspect = job
+            if id(client) in self._away:
+                given_up.add(suspect.digest)
+                return
             try:
                 await client.delete_blob(link.repository, link.digest)
             except RegistryError as error:
                 given_up.add(suspect.digest)
-                self._refused(error)
+                self._refused(error, client)
+            self._step("unlinked-one")
 
         await _each(
             [(client, link, suspect) for client in self._servers.replicas for link, suspect in links.items()], one
@@ -244,6 +291,9 @@ class OnlineCollector:
 
         async def one(job: tuple[RegistryClient, Link, DigestText]) -> None:
             client, link, digest = job
+            if id(client) in self._away:
+                failed.add(digest)
+                return
             try:
                 if await client.blob_size(link.repository, link.digest) is None:
                     return
@@ -254,7 +304,7 @@ class OnlineCollector:
                 await client.delete_blob(link.repository, link.digest)
             except (RegistryError, StorageError) as error:
                 failed.add(digest)
-                self._refused(error)
+                self._refused(error, client)
 
         jobs = [
             (client, link, suspect.digest)
@@ -266,26 +316,27 @@ class OnlineCollector:
         return stale, used, failed
 
     async def _forgets_unknown(self, links: LinkSurvey) -> bool:
-        """Make the servers forget what left-over folders of sha512 links stood for, since nobody knows which blob."""
-        if not links.unknown:
-            return True
-        unknown = [Suspect(link.digest, 0, self._now(), (link,)) for link in links.unknown]
-        await self._delete({link: suspect for suspect in unknown for link in suspect.links})
-        await self._barrier(self._barriers.short)
+        """Whether the servers have forgotten what left-over folders of sha512 links stood for: nobody knows which blob.
+
+        They are asked, and made to forget where they remember; a link that comes back meanwhile is not deleted.
+        """
+        unknown = [
+            Suspect(link.digest, 0, self._now(), (link,)) for link in links.unknown if is_repository(link.repository)
+        ]
         confirmed, _ = await self._confirm(unknown, self._barriers.short)
-        return len(confirmed) == len(unknown)
+        return len(confirmed) == len({suspect.digest for suspect in unknown})
 
     async def _barrier(self, seconds: float) -> None:
         """Wait until every request that had begun before has made its last write."""
         await self._sleep(seconds)
 
-    def _note(self, found: Survey) -> None:
-        self.report.broken = tuple(each.repository for each in found.broken)
-        self.report.problems += [problem for problem in found.problems if problem.blocks]
+    def _refused(self, error: Exception, client: RegistryClient | None = None) -> None:
+        """Keep the first few refusals. A server that is away is not asked again: it would be waited for each time."""
+        if client is not None and isinstance(error, UnreachableError):
+            self._away.add(id(client))
+        self._add_problem(Problem("server", str(error)))
 
-    def _refused(self, error: Exception) -> None:
-        """Keep the first few refusals: a server that is away refuses thousands."""
-        problem = Problem("server", str(error))
+    def _add_problem(self, problem: Problem) -> None:
         if problem not in self.report.problems and len(self.report.problems) < _PROBLEMS_AT_MOST:
             self.report.problems.append(problem)
 

@@ -21,12 +21,16 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Suspect(msgspec.Struct, frozen=True):
-    """A condemned blob: its bytes, when its data was written, and every repository that may know it."""
+    """A condemned blob: its bytes, when its data was written, and every repository that may know it.
+
+    `trace` is for a manifest's body that a serving registry may lose: what changes when it is linked meanwhile.
+    """
 
     digest: DigestText
     size: int
     modified: datetime
     links: tuple[Link, ...] = ()
+    trace: str | None = None
 
 
 class Collected(msgspec.Struct, frozen=True):
