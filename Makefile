@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format tools lock clean bench
+.PHONY: help demo test lint types format tools lock clean bench bench-collect compat
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -40,6 +40,12 @@ tools: ## install the real registries and programs that the tests use, where tha
 
 bench: $(VENV)/.made-dev tools ## run the benchmarks; they print ratios
 	$(BIN)/python -m benchmarks.plan_api
+
+bench-collect: $(VENV)/.made-dev tools ## compare collecting with the registry's own collector, find and rm
+	$(BIN)/python -m benchmarks.collect
+
+compat: $(VENV)/.made-dev tools ## compare collections with the registry's own on TREES=1000 random trees
+	JETTISON_COMPAT_TREES=$(or $(TREES),1000) $(BIN)/python -m pytest -n 2 -rP tests/compat
 
 lock: $(VENV)/.made-dev ## pin the newest allowed versions of all packages
 	$(BIN)/python -m pip install --quiet uv
