@@ -72,6 +72,8 @@ def test_an_unknown_type_whose_fields_mean_something_else() -> None:
         (b"null", None),
         (json.dumps({"config": CONFIG, "layers": "many"}).encode(), media_types.OCI_IMAGE),
         (json.dumps({"layers": [LAYER]}).encode(), media_types.OCI_IMAGE),
+        (b'{"annotations":' + b"[" * 100_000 + b"]" * 100_000 + b"}", media_types.OCI_IMAGE),
+        (b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "application/vnd.example+json"),
         (json.dumps({"config": CONFIG, "layers": []}).encode(), media_types.OCI_INDEX),
         (json.dumps({"config": {**CONFIG, "digest": "sha256:12"}, "layers": []}).encode(), media_types.OCI_IMAGE),
     ],

@@ -32,7 +32,7 @@ def parse_config(body: bytes) -> ConfigFacts:
     """Read a config blob. One that is no image config (artifacts have others) gives no facts, and that is no error."""
     try:
         wire = _decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return ConfigFacts()
     platform = "/".join(part for part in (wire.os, wire.architecture, wire.variant) if part)
     return ConfigFacts(parse_date(wire.created), platform or None)

@@ -106,11 +106,13 @@ def parse_manifest(digest: Digest, body: bytes, media_type: str | None = None) -
     """
     try:
         wire = _decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return _unknown(digest, body, media_type, error)
     declared = (media_type or wire.mediaType).partition(";")[0].strip()
     try:
         return _known(digest, body, declared, wire) or _unknown(digest, body, declared, None)
+    except ManifestError:
+        raise
     except ValueError as error:
         raise ManifestError(f"manifest {digest} names something that is no digest: {error}") from error
 
@@ -149,6 +151,8 @@ def _unknown(digest: Digest, body: bytes, media_type: str | None, cause: Excepti
         document = _decode_anything(body)
     except msgspec.DecodeError as error:
         raise ManifestError(f"manifest {digest} is no JSON (truncated or damaged): {error}") from error
+    except RecursionError as error:
+        raise ManifestError(f"manifest {digest} is nested too deeply to be read") from error
     if known or not isinstance(document, dict):
         raise ManifestError(
             f"manifest {digest} is no {media_type or 'JSON object'}: {cause or 'wrong shape'}"

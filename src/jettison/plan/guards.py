@@ -70,7 +70,7 @@ def _truncated(plan: Plan, seen: Seen | None) -> Iterator[Brake]:
     now = plan.totals
     for what, before, after in (("repositories", seen.repositories, now.repositories), ("tags", seen.tags, now.tags)):
         if after * 2 < before:
-            text = f"{after} {what} are listed where the last run left {before}; if that is right, add --accept-listing"
+            text = f"only {after} of {before} {what} are listed that the last run left; if so, add --accept-listing"
             yield Brake("truncated", text)
 
 

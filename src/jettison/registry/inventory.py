@@ -274,7 +274,7 @@ class RegistryReader:
             except RegistryError as error:
                 reading.problems.append(Problem("unreadable-config", f"config {digest.short}: {error}"))
             else:
-                self._configs.values[digest] = _facts_of(body)
+                self._configs.values[digest] = parse_config(body)
                 self._configs.unsaved.append(digest)
 
         missing = [digest for digest in unknown if digest not in self._configs.values]
@@ -282,7 +282,7 @@ class RegistryReader:
         reading.facts = {digest: facts for digest in configs if (facts := self._configs.values.get(digest))}
 
     def _learn(self, digest: Digest, body: bytes, media_type: str) -> Manifest:
-        manifest = _parsed(digest, body, media_type)
+        manifest = parse_manifest(digest, body, media_type)
         self._manifests.values[digest] = (manifest, body)
         self._manifests.unsaved.append(digest)
         return manifest
@@ -294,7 +294,7 @@ class RegistryReader:
             return
         for digest, stored in self._kept_manifests.known(unknown).items():
             try:
-                manifest = _parsed(digest, stored.body, stored.media_type)
+                manifest = parse_manifest(digest, stored.body, stored.media_type)
             except ManifestError:
                 continue
             self._manifests.values[digest] = (manifest, b"")
@@ -331,21 +331,6 @@ class _Reading:
         problems = sorted(self.problems, key=lambda problem: (problem.code, problem.text))
         present = frozenset(leftovers & manifests.keys())
         return Repository(self.name, tuple(self.tags), manifests, self.facts, tuple(problems), present)
-
-
-def _parsed(digest: Digest, body: bytes, media_type: str) -> Manifest:
-    """Parse a manifest. Whoever may push can nest JSON as deep as they like: that must not end the whole reading."""
-    try:
-        return parse_manifest(digest, body, media_type)
-    except RecursionError as error:
-        raise ManifestError(f"manifest {digest} is nested too deeply to be read") from error
-
-
-def _facts_of(body: bytes) -> ConfigFacts:
-    try:
-        return parse_config(body)
-    except RecursionError:
-        return ConfigFacts()
 
 
 async def _each(items: Iterable[ItemT], work: Callable[[ItemT], Awaitable[None]], workers: int) -> None:
