@@ -1,4 +1,4 @@
-"""Sessions: a registry opened over its API, with what earlier runs learnt about it."""
+"""Sessions: a registry opened over its API or through its storage, with what earlier runs learnt about it."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from jettison.app.access import Access
 from jettison.app.registries import ApiRegistry, KnownServer
+from jettison.app.served_storage import ServedStorage
+from jettison.app.stored_registry import StoredRegistry
 from jettison.errors import HistoryError
 from jettison.oci.config import ConfigFacts
 from jettison.oci.digest import Digest
 from jettison.plan.model import DeleteBy
 from jettison.registry.client import RegistryClient
 from jettison.registry.inventory import RegistryReader, Stored
+from jettison.storage.local import LocalStorage
 
 if TYPE_CHECKING:
     from jettison.history.model import ActionRecord
@@ -53,6 +56,50 @@ async def open_registry(
         yield ApiRegistry(
             client, reader, repositories=repositories, known=known, delete_by=delete_by, bodies=history.manifests
         )
+
+
+@asynccontextmanager
+async def open_served_storage(
+    access: Access,
+    storage: LocalStorage,
+    history: "History",
+    *,
+    known: KnownServer | None = None,
+    delete_by: DeleteBy | None = None,
+    warn: Callable[[str], None],
+    prove: bool = False,
+) -> AsyncIterator[ServedStorage]:
+    """Connect to a registry whose storage is read here, and yield both as one.
+
+    `prove`: before the first deletion it is proved that the registry works on this storage, by beginning an upload.
+    """
+    memory = _Memory(history, warn)
+    async with RegistryClient(
+        access.url, credentials=access.credentials, tls=access.tls, limits=access.limits
+    ) as client:
+        await client.ping()
+        reader = RegistryReader(client, limits=access.limits)
+        served = ApiRegistry(client, reader, known=known, delete_by=delete_by, bodies=history.manifests)
+        stored = _stored(storage, history, memory, access.name)
+        version = known.version if known is not None else None
+        yield ServedStorage(client, served, storage, stored, version=version, delete_by=delete_by, prove=prove)
+
+
+def stored_registry(
+    storage: LocalStorage, history: "History", name: str, *, warn: Callable[[str], None]
+) -> StoredRegistry:
+    """Return the registry on a storage that is worked on without a server. `name`: how the history knows it."""
+    return _stored(storage, history, _Memory(history, warn), name)
+
+
+def _stored(storage: LocalStorage, history: "History", memory: "_Memory", name: str) -> StoredRegistry:
+    return StoredRegistry(
+        storage,
+        bodies=history.manifests,
+        known=_Manifests(memory),
+        known_configs=_Configs(memory),
+        leftovers=memory.leftovers(name),
+    )
 
 
 class _Memory:
