@@ -6,15 +6,12 @@ from datetime import datetime
 from jettison.app.collection_report import CollectionReport
 from jettison.collect.decide import decide, unreachable
 from jettison.collect.mark import IncompleteMark
-from jettison.collect.references import DigestText
 from jettison.collect.safety import Margins
-from jettison.storage.housekeeping import Chore, blob_folders, find_chores
+from jettison.storage.housekeeping import Chore, blob_folders, find_chores, stale_uploads
 from jettison.storage.local import LocalStorage
 from jettison.storage.quarantine import QuarantineReader
 from jettison.storage.roots import KnownReferences, read_roots
 from jettison.storage.sweep import Survey
-
-_NOTHING: frozenset[DigestText] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +39,22 @@ def examine(
     listing = storage.blobs()
     roots = read_roots(storage, listing.digests, known)
     mark = roots.mark()
-    broken = frozenset(each.repository for each in mark.broken)
     if isinstance(mark, IncompleteMark):
         found = Survey(len(listing.digests), None, mark.broken, mark.problems)
         # Nobody knows what is needed; only uploads belong to nobody.
-        condemned = without_data = _NOTHING
-        serving = True
-    else:
-        unneeded = unreachable(listing.digests, mark)
-        stored = storage.stored(unneeded)
-        decided = decide(stored.values(), mark, now, margins)
-        found = Survey(len(listing.digests), decided, mark.broken, (*listing.problems, *roots.harmless))
-        condemned = frozenset(str(blob.digest) for blob in decided.blobs)
-        without_data = _NOTHING if serving else frozenset(unneeded - stored.keys())
+        return Examined(found, stale_uploads(storage, now) if housekeeping else ())
+    unneeded = unreachable(listing.digests, mark)
+    stored = storage.stored(unneeded)
+    decided = decide(stored.values(), mark, now, margins)
+    found = Survey(len(listing.digests), decided, mark.broken, (*listing.problems, *roots.harmless))
     if not housekeeping:
         return Examined(found)
-    chores = find_chores(
-        storage, roots, broken=broken, condemned=condemned, now=now, grace=margins.grace, serving=serving
-    )
-    return Examined(found, (*chores, *blob_folders(without_data)))
+    if serving:
+        return Examined(found, stale_uploads(storage, now))
+    condemned = frozenset(str(blob.digest) for blob in decided.blobs)
+    broken = frozenset(each.repository for each in mark.broken)
+    chores = find_chores(storage, roots, broken=broken, condemned=condemned, now=now, grace=margins.grace)
+    return Examined(found, (*chores, *blob_folders(unneeded - stored.keys())))
 
 
 def foretell(storage: LocalStorage, examined: Examined, now: datetime, *, serving: bool) -> CollectionReport:

@@ -71,9 +71,8 @@ def find_chores(
     condemned: AbstractSet[DigestText],
     now: datetime,
     grace: timedelta,
-    serving: bool,
 ) -> tuple[Chore, ...]:
-    """Find what there is to do. Nothing is written.
+    """Find what there is to do where no registry serves. Nothing is written.
 
     `broken` repositories keep everything but stale uploads. `condemned` blobs lose their links when they are collected,
     so those are not named here. `grace`: what is younger may belong to a push. What cannot be read stays as it is.
@@ -83,8 +82,33 @@ def find_chores(
     found: list[Chore] = []
     for name in listing.names:
         if name not in listing.linked and is_repository(name):
-            found += finder.uploads(name) if serving else finder.everything(name)
+            found += finder.everything(name)
     return tuple(found)
+
+
+def stale_uploads(storage: LocalStorage, now: datetime) -> tuple[Chore, ...]:
+    """Find what there is to do beside a serving registry. Nothing is written; what cannot be read stays."""
+    listing = storage.repositories()
+    names = [name for name in listing.names if name not in listing.linked and is_repository(name)]
+    return tuple(chore for name in names for chore in _stale_uploads(storage, name, now))
+
+
+def _stale_uploads(storage: LocalStorage, name: str, now: datetime) -> list[Chore]:
+    try:
+        uploads = storage.uploads(name)
+    except StorageError:
+        return []
+    return [
+        Chore(
+            ChoreKind.UPLOAD,
+            name,
+            upload.identifier,
+            f"an upload begun on {upload.started:%Y-%m-%d} and never finished",
+            upload.size,
+        )
+        for upload in uploads
+        if now - upload.started > STALE
+    ]
 
 
 def blob_folders(digests: Iterable[DigestText]) -> tuple[Chore, ...]:
@@ -114,27 +138,9 @@ class _Finder:
         self._now = now
         self._grace = grace
 
-    def uploads(self, name: str) -> list[Chore]:
-        """Find stale uploads."""
-        try:
-            uploads = self._storage.uploads(name)
-        except StorageError:
-            return []
-        return [
-            Chore(
-                ChoreKind.UPLOAD,
-                name,
-                upload.identifier,
-                f"an upload begun on {upload.started:%Y-%m-%d} and never finished",
-                upload.size,
-            )
-            for upload in uploads
-            if self._now - upload.started > STALE
-        ]
-
     def everything(self, name: str) -> list[Chore]:
         """Find all there is in one repository."""
-        found = self.uploads(name)
+        found = _stale_uploads(self._storage, name, self._now)
         holding = self._holdings.get(name)
         if holding is None or name in self._broken or any(problem.blocks for problem in holding.problems):
             return found
