@@ -76,6 +76,7 @@ class Registry(_Strict, frozen=True):
     limits: Rates = Rates()
     control: str | Control | None = None
     registry_config: str | None = None
+    storage: str | None = None
     collector: str | None = None
 
 

@@ -11,10 +11,12 @@ from jettison.cli.options import (
     confirm,
     connection_options,
     json_option,
+    storage_options,
     yes_option,
 )
 
 if TYPE_CHECKING:
+    from jettison.cli.ground import Ground
     from jettison.plan.model import Plan
 
 MAX_AGE: Final = "3d"
@@ -26,6 +28,7 @@ LARGEST_PLAN: Final = 1 << 30
 @click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
 @click.argument("registry", required=False, metavar="[REGISTRY]")
 @connection_options
+@storage_options
 @click.option("--max-deletions", metavar="N|P%", help="Stop if more tags than this would go.")
 @click.option("--allow-last-image", is_flag=True, help="Let a repository lose all its tags.")
 @click.option("--accept-listing", is_flag=True, help="Go on though far fewer images are listed than last time.")
@@ -62,14 +65,14 @@ def command(
     except ValueError as error:
         raise UsageError(f"--max-deletions: {error}") from error
     history = connection.open_history()
-    access = connection.access(plan.registry)
-    with recorded_run(history, access.name, "apply") as recorder:
+    ground = _ground(plan, plan_file, connection)
+    with recorded_run(history, ground.name, "apply") as recorder:
         if plan.actions:
             if not as_json:
                 print_totals(plan, console())
-            check_brakes(plan, limits, None if accept_listing else last_seen(history, access.name))
-            confirm(f"Delete this from {access.name}?", yes=yes)
-        report = apply_now(connection, access, history, plan, recorder, limits, whole_registry=False)
+            check_brakes(plan, limits, None if accept_listing else last_seen(history, ground.name))
+            confirm(f"Delete this from {ground.name}?", yes=yes)
+        report = apply_now(ground, history, plan, recorder, limits, whole_registry=False)
     if as_json:
         print_json(report_document(recorder, plan, report))
     else:
@@ -97,10 +100,32 @@ def _load(plan_file: Path, connection: Connection, now: datetime, max_age: str) 
     if plan.created.tzinfo is None:
         raise PlanRejectedError(f"{plan_file} is damaged: its date `created` has no time zone; make a new plan")
     refuse_stale(plan, str(plan_file), now, age.total_seconds())
-    if plan.source != "api":
-        raise PlanRejectedError(f"{plan_file} was made from the storage {plan.registry}, not over the API")
-    if connection.registry is not None:
-        wanted = connection.access().name
-        if wanted != plan.registry:
-            raise PlanRejectedError(f"{plan_file} is a plan for {plan.registry}, not for {wanted}")
     return plan
+
+
+def _ground(plan: "Plan", plan_file: Path, connection: Connection) -> "Ground":
+    """Find what the plan is for, and refuse where something else was named. Raises PlanRejectedError."""
+    from dataclasses import replace
+
+    from jettison.cli.ground import find_ground
+    from jettison.errors import PlanRejectedError
+
+    if plan.source == "storage":
+        wanted = connection
+        if not (connection.storage or connection.registry_config or connection.control or connection.registry):
+            wanted = replace(connection, storage=plan.registry)
+        ground = find_ground(replace(wanted, offline=True))
+        if ground.known_storage.name != plan.registry:
+            raise PlanRejectedError(
+                f"{plan_file} is a plan for the storage {plan.registry}, not for {ground.known_storage.name}"
+            )
+        return ground
+    if connection.offline:
+        raise PlanRejectedError(
+            f"{plan_file} was made for {plan.registry} over its API; make one of the storage with --offline"
+        )
+    if connection.registry is not None:
+        name = connection.access().name
+        if name != plan.registry:
+            raise PlanRejectedError(f"{plan_file} is a plan for {plan.registry}, not for {name}")
+    return find_ground(connection, plan.registry)

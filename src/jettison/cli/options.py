@@ -34,6 +34,13 @@ class Connection:
     repository: tuple[str, ...]
     control: str | None
     registry_config: Path | None
+    storage: str | None = None
+    offline: bool = False
+
+    @property
+    def names_server(self) -> bool:
+        """Whether `--control` names the server by itself, without the help of a URL."""
+        return self.control is not None and ":" in self.control
 
     def configuration(self) -> "Configuration":
         """Read the configuration file, if there is one."""
@@ -97,6 +104,19 @@ def connection_options(function: CommandT) -> CommandT:
     return cast("CommandT", _with(options, wrapped, function))
 
 
+def storage_options(function: CommandT) -> CommandT:
+    """Add `--storage` and `--offline`, which belong to `Connection` too; this stands below `connection_options`."""
+    options = [
+        click.option("--storage", metavar="DIR", help="The registry's storage: the folder above docker/registry/v2."),
+        click.option(
+            "--offline", is_flag=True, help="Work on the storage alone; the registry is stopped or read-only."
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyChoice:
     """Which policy, and which brakes."""
@@ -106,12 +126,13 @@ class PolicyChoice:
     protect: tuple[str, ...]
     max_deletions: str | None
     allow_last_image: bool
+    untagged: str | None
 
     def load(self, configured_policy: str | None = None, configured_keep: int | None = None) -> tuple["Policy", str]:
         """Return the policy and its name for people. Raises UsageError where none or two are given."""
         from dataclasses import replace
 
-        from jettison.policy.model import LastImage, keep_newest_versions
+        from jettison.policy.model import LastImage
         from jettison.policy.parse import parse_limit, parse_policy
         from jettison.policy.pattern import Glob, PatternError
 
@@ -125,9 +146,13 @@ class PolicyChoice:
         elif keep is not None:
             if keep < 1:
                 raise UsageError(f"--keep {keep} would keep no version at all; give a number from 1 on")
-            policy, name = keep_newest_versions(keep), f"--keep {keep}"
+            policy, name = self._keep(keep)
         else:
             raise UsageError("which policy? Give --keep N, or --policy FILE, or `policy:` in the configuration")
+        if self.untagged is not None and keep is None:
+            raise UsageError(
+                "--untagged goes with --keep; a policy file says it itself: untagged: {keep: {within: 24h}}"
+            )
         try:
             extra = tuple(Glob(text) for text in self.protect)
         except PatternError as error:
@@ -142,12 +167,29 @@ class PolicyChoice:
             limits = replace(limits, last_image=LastImage.ALLOW)
         return replace(policy, protect=(*policy.protect, *extra), limits=limits), name
 
+    def _keep(self, keep: int) -> "tuple[Policy, str]":
+        from dataclasses import replace
+
+        from jettison.policy.model import Within, keep_newest_versions
+        from jettison.policy.parse import parse_duration
+
+        policy, name = keep_newest_versions(keep), f"--keep {keep}"
+        if self.untagged is None:
+            return policy, name
+        try:
+            clause = Within(parse_duration(self.untagged))
+        except ValueError as error:
+            raise UsageError(f"--untagged: {error}") from error
+        policies = tuple(replace(each, untagged=clause) for each in policy.policies)
+        return replace(policy, policies=policies), f"{name} --untagged {self.untagged}"
+
 
 def policy_options(function: CommandT) -> CommandT:
     """Add the options of `PolicyChoice`; the command gets it as `choice`."""
     options = [
         click.option("--keep", type=int, metavar="N", help="Keep the newest N versions, and all that is no version."),
         click.option("--policy", type=_FILE, metavar="FILE", help="The policy file."),
+        click.option("--untagged", metavar="AGE", help="With --keep: untagged manifests older than this go, too."),
         click.option("--protect", multiple=True, metavar="GLOB", help="Keep these tags, whatever the policy says."),
         click.option("--max-deletions", metavar="N|P%", help="Stop if more tags than this would go."),
         click.option("--allow-last-image", is_flag=True, help="Let a repository lose all its tags."),
@@ -191,6 +233,14 @@ def read_text(file: Path, what: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"{file}: {what} cannot be read: {reason}") from error
+
+
+def confirm_needs_terminal(*, yes: bool) -> None:
+    """Refuse at once, before anything is read, where nobody could be asked later. Raises UsageError."""
+    import sys
+
+    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("this deletes, and there is no terminal to ask on: add --yes")
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -15,6 +15,7 @@ from jettison.cli.options import (
     json_option,
     policy_options,
     registry_argument,
+    storage_options,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ SOMETHING_TO_DELETE: Final = 10
 @click.command()
 @registry_argument
 @connection_options
+@storage_options
 @policy_options
 @delete_by_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the plan for `apply`.")
@@ -51,6 +53,7 @@ def command(
     \b
     jettison plan http://127.0.0.1:5000 --keep 10
     jettison plan team --policy policy.yaml -o plan.json
+    jettison plan --storage /var/lib/registry --offline --keep 10 --untagged 7d
     """
     from jettison.app.clean import PART, blocking, unlisted
     from jettison.cli.output import console, note

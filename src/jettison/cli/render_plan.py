@@ -52,7 +52,7 @@ def print_totals(plan: Plan, out: "Console") -> None:
     deleted = counted(totals.deleted_tags, "tag")
     manifests = counted(totals.deleted_manifests, "manifest")
     what = f"{deleted}" if plan.server.delete_by is DeleteBy.TAG else f"{deleted} and {manifests}"
-    bound = "" if plan.source == "storage" and plan.is_whole else "up to "
+    bound = "" if plan.source != "api" and plan.is_whole else "up to "
     shared = f"; {size_text(totals.shared)} of what they use is shared with something kept" if totals.shared else ""
     out.print(f"To delete: {what}. Frees {bound}{exact_text(totals.frees)}{shared}.", markup=False)
     if plan.server.delete_by is DeleteBy.TAG:

@@ -4,18 +4,24 @@ from typing import TYPE_CHECKING, Any
 
 from jettison.app.clean import blocking, freed
 from jettison.cli.output import console, counted, exact_text
+from jettison.cli.render_collection import collected_document, print_collected
 
 if TYPE_CHECKING:
     from jettison.app.apply_plan import ApplyReport, Done, Result
     from jettison.app.clean import Recorder
     from jettison.app.collect import Collection
+    from jettison.app.collect_ours import Collected
     from jettison.plan.model import Plan
 
 _LISTED = 50
 
 
 def print_report(
-    recorder: "Recorder", plan: "Plan", report: "ApplyReport", collection: "Collection | None" = None
+    recorder: "Recorder",
+    plan: "Plan",
+    report: "ApplyReport",
+    collection: "Collection | None" = None,
+    ours: "Collected | None" = None,
 ) -> None:
     """Print what was done, what was not and why, and how to go on."""
     out = console()
@@ -33,9 +39,11 @@ def print_report(
         out.print("Nothing to delete.")
     if collection is not None:
         print_collection(collection)
+    elif ours is not None:
+        print_collected(ours)
     elif report.count("done"):
         out.print(
-            "The space comes back when garbage is collected: jettison gc --collector registry --control docker",
+            "The space comes back when garbage is collected: jettison gc, with --storage DIR or --control docker",
             markup=False,
         )
     if report.stopped:
@@ -57,9 +65,16 @@ def print_collection(collection: "Collection") -> None:
 
 
 def report_document(
-    recorder: "Recorder", plan: "Plan", report: "ApplyReport", collection: "Collection | None" = None
+    recorder: "Recorder",
+    plan: "Plan",
+    report: "ApplyReport",
+    collection: "Collection | None" = None,
+    ours: "Collected | None" = None,
 ) -> dict[str, Any]:
     """Return the JSON object of `apply` and `run`; docs/json.md describes it."""
+    collected = None if collection is None else collection_document(collection)
+    if ours is not None:
+        collected = collected_document(ours)
     return {
         "version": 1,
         "run": recorder.run.id,
@@ -83,7 +98,7 @@ def report_document(
         "incomplete": blocking(plan),
         "problems": plan.problems,
         "stopped": report.stopped,
-        "collection": None if collection is None else collection_document(collection),
+        "collection": collected,
     }
 
 

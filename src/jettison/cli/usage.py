@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jettison.cli.options import Connection, connection_options, json_option, registry_argument
+from jettison.cli.options import Connection, connection_options, json_option, registry_argument, storage_options
 
 if TYPE_CHECKING:
     from jettison.app.usage import Usage
@@ -15,28 +15,30 @@ if TYPE_CHECKING:
 @click.command()
 @registry_argument
 @connection_options
+@storage_options
 @json_option
 def command(connection: Connection, *, as_json: bool) -> int:
     """Show how much space each repository takes, and how much of it nobody else needs.
 
-    Over the API only what a tag leads to can be seen; what was deleted and not yet collected is not in it.
+    Over the API only what a tag leads to can be seen; with the storage (--storage, --control) manifests without a tag
+    are in it too. What was deleted and not yet collected is not.
     """
     from jettison.app.clean import PART
-    from jettison.app.sessions import open_registry
     from jettison.app.usage import measure
+    from jettison.cli.ground import find_ground
     from jettison.cli.interrupt import Interruption, run_interruptibly
-    from jettison.cli.output import print_json, progress_on_terminal, warn
+    from jettison.cli.opening import open_ground
+    from jettison.cli.output import print_json, progress_on_terminal
 
-    access = connection.access()
+    ground = find_ground(connection)
     history = connection.open_history()
-    configured = access.entry.repositories
+    configured = ground.access.entry.repositories if ground.access is not None else []
 
     async def work(interruption: Interruption) -> "Usage":
-        async with open_registry(
-            access,
+        async with open_ground(
+            ground,
             history,
             repositories=connection.exact_repositories(configured),
-            warn=warn,
             progress=progress_on_terminal("reading repositories:"),
         ) as registry:
             return measure(await registry.read(connection.wanted(configured), datetime.now(UTC)))

@@ -1,17 +1,18 @@
 """What the commands that plan have in common: from options to a plan."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from jettison.cli.interrupt import Interruption, run_interruptibly
 from jettison.cli.options import Connection, PolicyChoice
-from jettison.cli.output import progress_on_terminal, warn
+from jettison.cli.output import progress_on_terminal
 
 if TYPE_CHECKING:
     from jettison.app.access import Access
     from jettison.app.registries import KnownServer
+    from jettison.cli.ground import Ground
     from jettison.control.running import RunningRegistry
     from jettison.history.store import History
     from jettison.plan.model import Plan
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A registry, a policy, and everything that a command needs to plan with them."""
+    """A ground, a policy, and everything that a command needs to plan with them."""
 
     connection: Connection
-    access: "Access"
+    ground: "Ground"
     policy: "Policy"
     policy_name: str
     known: "KnownServer | None"
@@ -32,7 +33,7 @@ class Work:
     @property
     def names_configured(self) -> Sequence[str]:
         """The repositories that the configuration names."""
-        return self.access.entry.repositories
+        return self.ground.access.entry.repositories if self.ground.access is not None else ()
 
     @property
     def is_whole_registry(self) -> bool:
@@ -42,17 +43,16 @@ class Work:
     def plan(self, history: "History", now: datetime, *, with_kept: bool = False) -> "Plan":
         """Read the registry and plan."""
         from jettison.app.make_plan import make_plan
-        from jettison.app.sessions import open_registry
+        from jettison.cli.opening import open_ground
         from jettison.plan.model import DeleteBy
 
         async def work(interruption: Interruption) -> "Plan":
-            async with open_registry(
-                self.access,
+            async with open_ground(
+                self.ground,
                 history,
                 repositories=self.connection.exact_repositories(self.names_configured),
                 known=self.known,
                 delete_by=DeleteBy(self.delete_by) if self.delete_by else None,
-                warn=warn,
                 progress=progress_on_terminal("reading repositories:"),
             ) as registry:
                 return await make_plan(
@@ -68,11 +68,15 @@ class Work:
 
 
 def prepare(connection: Connection, choice: PolicyChoice, delete_by: str | None) -> Work:
-    """Read configuration and policy, and ask the running registry for its version if it can be reached."""
-    access = connection.access()
-    policy, name = choice.load(access.entry.policy, access.entry.keep)
-    connection.wanted(access.entry.repositories)  # a pattern that is none is told before anything is asked
-    return Work(connection, access, policy, name, known_server(connection, access), delete_by)
+    """Read configuration and policy, find what is meant, and ask the running registry for its version if possible."""
+    from jettison.cli.ground import find_ground
+
+    ground = find_ground(connection)
+    entry = ground.access.entry if ground.access is not None else None
+    policy, name = choice.load(*((entry.policy, entry.keep) if entry is not None else (None, None)))
+    # A pattern that is none is told before anything is asked.
+    connection.wanted(entry.repositories if entry is not None else ())
+    return Work(connection, ground, policy, name, ground.known_server(), delete_by)
 
 
 def plan_once(
@@ -83,33 +87,28 @@ def plan_once(
     return work.plan(connection.open_history(), now, with_kept=with_kept), work.policy.limits
 
 
-def running_registry(connection: Connection, access: "Access | None") -> "RunningRegistry | None":
-    """Reach the running registry as `--control`, `--registry-config` or the configuration say; None without them."""
+def control_text(connection: Connection, access: "Access | None") -> object:
+    """Return what `--control`, `--registry-config` or the configuration say, in this order; None without them."""
     import msgspec
 
-    from jettison.control.target import connect, parse_target
+    if connection.control is not None:
+        return connection.control
+    if connection.registry_config is not None:
+        return f"file:{connection.registry_config}"
+    if access is None:
+        return None
+    entry = access.entry
+    if entry.control is not None:
+        return entry.control if isinstance(entry.control, str) else msgspec.to_builtins(entry.control)
+    return f"file:{entry.registry_config}" if entry.registry_config is not None else None
 
-    given: object = connection.control
-    if given is None and connection.registry_config is not None:
-        given = f"file:{connection.registry_config}"
-    if given is None and access is not None:
-        entry = access.entry
-        given = entry.control if entry.control is not None else None
-        if given is None and entry.registry_config is not None:
-            given = f"file:{entry.registry_config}"
+
+def running_registry(connection: Connection, access: "Access | None") -> "RunningRegistry | None":
+    """Reach the running registry as `--control`, `--registry-config` or the configuration say; None without them."""
+    given = control_text(connection, access)
     if given is None:
         return None
-    target = parse_target(given if isinstance(given, str) else msgspec.to_builtins(given))
+    from jettison.control.target import connect, parse_target
+
+    target = parse_target(given if isinstance(given, str) else cast("Mapping[str, object]", given))
     return connect(target, url=access.name if access is not None else None)
-
-
-def known_server(connection: Connection, access: "Access") -> "KnownServer | None":
-    """Return version and storage driver as the running registry or its configuration tell; None where neither can."""
-    from jettison.app.registries import KnownServer
-    from jettison.control.status import read_status
-
-    running = running_registry(connection, access)
-    if running is None:
-        return None
-    status = read_status(running)
-    return KnownServer(status.version, status.configuration.driver)

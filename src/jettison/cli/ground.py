@@ -1,0 +1,168 @@
+"""Ground: what a command works on. A registry over its API, its storage on this machine, or both together."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from jettison.cli.options import Connection
+from jettison.errors import ConfigurationError, ControlError, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from jettison.app.access import Access
+    from jettison.app.registries import KnownServer
+    from jettison.app.serving import ServerFacts
+    from jettison.control.running import RunningRegistry
+    from jettison.storage.local import LocalStorage
+
+Collector = Literal["own", "registry", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What was found. `access` is None where only a storage was named; `running` where control names no server.
+
+    `no_storage` is the reason, where control led to a storage that cannot be used from here.
+    """
+
+    connection: Connection
+    access: "Access | None"
+    storage: "LocalStorage | None"
+    running: "RunningRegistry | None"
+    kind: str
+    no_storage: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name by which plans, history and locks know it: the URL, else the storage's path."""
+        if self.access is not None:
+            return self.access.name
+        return self.known_storage.name
+
+    @property
+    def offline(self) -> bool:
+        """Whether the storage alone is worked on: asked for, or there is no URL."""
+        return self.connection.offline or self.access is None
+
+    @property
+    def known_access(self) -> "Access":
+        """The registry's address. Raises UsageError where none was named."""
+        if self.access is None:
+            raise UsageError("this needs the registry's URL, or its name in the configuration")
+        return self.access
+
+    @property
+    def known_storage(self) -> "LocalStorage":
+        """The storage. Raises UsageError where none was found, and says why."""
+        if self.storage is None:
+            why = f" ({self.no_storage})" if self.no_storage else ""
+            raise UsageError(
+                f"where is the registry's storage? Name it with --storage DIR, --registry-config FILE or --control{why}"
+            )
+        return self.storage
+
+    def refuse_without_storage(self) -> None:
+        """Raise UsageError where no storage was found."""
+        _ = self.known_storage
+
+    def known_server(self) -> "KnownServer | None":
+        """Return version and storage driver as the running registry tells; None where nothing can."""
+        from jettison.app.registries import KnownServer
+        from jettison.control.status import read_status
+
+        if self.running is None:
+            return None
+        status = read_status(self.running)
+        return KnownServer(status.version, status.configuration.driver)
+
+    def server_facts(self) -> "ServerFacts | None":
+        """Return what control tells of the server process. Raises UsageError where our collector may not work."""
+        from jettison.app.find_storage import engine_is_here
+        from jettison.app.serving import server_facts
+
+        if self.running is None:
+            return None
+        return server_facts(self.running, is_here=self.kind != "docker" or engine_is_here())
+
+    def collector(self, asked: str | None, *, optional: bool) -> Collector:
+        """Return which collector is meant: the one asked for; else our own where the storage is known, else the
+        registry's where control reaches it; else none where it is `optional`.
+
+        Raises UsageError where what was asked for cannot be.
+        """
+        configured = self.access.entry.collector if self.access is not None else None
+        wanted = asked or configured
+        can_registry = self.running is not None and self.kind != "file"
+        if wanted == "own" or (wanted is None and self.storage is not None):
+            self.refuse_without_storage()
+            return "own"
+        if wanted == "registry":
+            if not can_registry:
+                raise UsageError(
+                    "--collector registry needs --control docker, docker:NAME or systemd:UNIT: it runs the registry's "
+                    "own garbage-collect where the registry runs"
+                )
+            return "registry"
+        if wanted == "none":
+            return "none"
+        if wanted is not None:
+            raise ConfigurationError(f"collector: {wanted!r} is none of own, registry and none")
+        if can_registry:
+            return "registry"
+        if not optional:
+            self.refuse_without_storage()
+        return "none"
+
+
+def find_ground(connection: Connection, registry: str | None = None) -> Ground:
+    """Find what is meant. `registry` stands instead of the command line's where given.
+
+    A storage that was named must be there; one that control alone leads to is used where it can be reached.
+    """
+    from jettison.app.find_storage import open_storage
+
+    access = None if registry is None and _is_storage_alone(connection) else connection.access(registry)
+    kind, running = _running(connection, access)
+    named = connection.storage
+    if named is None and connection.registry_config is None and access is not None:
+        named = access.entry.storage
+    if named is not None:
+        return Ground(connection, access, open_storage(named), running, kind)
+    if running is None:
+        return Ground(connection, access, None, None, kind)
+    storage, reason = _led_to(running, kind, needed=connection.offline or access is None)
+    return Ground(connection, access, storage, running, kind, reason)
+
+
+def _led_to(running: "RunningRegistry", kind: str, *, needed: bool) -> "tuple[LocalStorage | None, str]":
+    """Return the storage that control leads to, or why there is none to be used."""
+    from jettison.app.find_storage import engine_is_here, storage_of
+
+    if kind == "command":
+        return None, "given commands do not tell whether the registry's folder is on this machine"
+    if kind == "docker" and not engine_is_here():
+        return None, "the docker engine is on another machine"
+    try:
+        return storage_of(running, in_container=kind == "docker"), ""
+    except (StorageError, ControlError, ConfigurationError) as error:
+        if needed:
+            raise
+        return None, str(error)
+
+
+def _is_storage_alone(connection: Connection) -> bool:
+    """Whether a storage was named and no registry: the configuration's default one is another thing then."""
+    if connection.registry is not None:
+        return False
+    if connection.storage is None and connection.registry_config is None and not connection.names_server:
+        return False
+    return connection.offline or connection.configuration().only_name is None
+
+
+def _running(connection: Connection, access: "Access | None") -> "tuple[str, RunningRegistry | None]":
+    """Return how the running registry is reached (docker, systemd, command or file), and it."""
+    from jettison.cli.work import control_text, running_registry
+
+    given = control_text(connection, access)
+    if given is None:
+        return "", None
+    kind = given.partition(":")[0] if isinstance(given, str) else "command"
+    return kind, running_registry(connection, access)
