@@ -22,7 +22,7 @@ from jettison.collect.decide import Condemned
 from jettison.collect.quarantine import Collected, Link, Suspect
 from jettison.collect.references import DigestText
 from jettison.collect.safety import Margins
-from jettison.oci.inventory import Problem
+from jettison.oci.problem import Problem
 from jettison.storage.changes import LocalChanges
 from jettison.storage.layout import readable
 from jettison.storage.lease import Lease

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from jettison.oci.inventory import Problem
+from jettison.oci.problem import Problem
 from jettison.storage.sweep import Survey
 
 

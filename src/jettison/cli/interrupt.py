@@ -1,6 +1,5 @@
 """Ctrl-C: stops at a safe point, and says how to go on."""
 
-import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -21,6 +20,8 @@ class Interruption:
 
 def run_interruptibly(work: Callable[[Interruption], Coroutine[Any, Any, ResultT]]) -> ResultT:
     """Run `work` to its end. Raises KeyboardInterrupt where a signal broke it off."""
+    # Loaded when first needed: it takes as long as the whole of a repeated dry run's marking.
+    import asyncio
 
     async def main() -> ResultT:
         interruption = Interruption()

@@ -15,7 +15,7 @@ from jettison.collect.quarantine import Link
 from jettison.collect.references import DigestText
 from jettison.errors import StorageError
 from jettison.oci.digest import Digest
-from jettison.oci.inventory import Problem
+from jettison.oci.problem import Problem
 from jettison.storage import layout
 from jettison.storage.contract import StorageReader
 from jettison.storage.files import status

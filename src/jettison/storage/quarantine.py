@@ -25,7 +25,7 @@ from jettison.collect.quarantine import Collected, Suspect
 from jettison.collect.references import DigestText
 from jettison.errors import StorageError
 from jettison.oci.digest import Digest
-from jettison.oci.inventory import Problem
+from jettison.oci.problem import Problem
 from jettison.storage import layout
 from jettison.storage.files import TooLargeError, names_in, open_folder, open_own_folder, read_file
 from jettison.storage.lease import FOLDER, Lease
