@@ -175,7 +175,7 @@ async def test_another_image_is_deleted(prepared: Scene, step: str) -> None:
     assert_whole([prepared.url], [(APP, prepared.kept)])
     await collect(prepared.root, prepared.url)
     assert not data_of(prepared.root, prepared.more.blobs[1].digest).exists()
-    await prepared.assert_settled((APP, prepared.kept))
+    await assert_settled(prepared.root, [prepared.server], [(APP, prepared.kept)])
 
 
 @pytest.mark.parametrize("step", ["repaired", "unlinked", "moved", "rescanned-early", "confirmed-again"])

@@ -124,6 +124,8 @@ class Reexamination:
                     wants.update(reading.blobs)
             if not wants:
                 continue
+            # A server finds a blob by the link of another digest, and serves it by that of its own.
+            wants.update(filter(None, [targets.get(each) or holding.stored_as.get(each) for each in wants]))
             folders = self._storage.layers(name, canonical=True).digests
             had = (known.setdefault(name, set()) | folders) & wants
             needed[name] = had
