@@ -15,6 +15,7 @@ from jettison.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from jettison.control.enable_delete import ConfigEdit
     from jettison.control.running import RunningRegistry
     from jettison.control.status import RegistryStatus
     from jettison.registry.answers import Abilities
@@ -62,11 +63,42 @@ def status(connection: Connection, *, as_json: bool) -> int:
 @json_option
 def enable_delete(connection: Connection, *, restart: bool, yes: bool, as_json: bool) -> int:
     """Turn deletion on in the registry's config.yml: shows the difference, keeps a copy of the old file beside it."""
-    from jettison.cli.output import console, note, print_json
-    from jettison.control.enable_delete import apply, plan_enable_delete
+    from jettison.control.enable_delete import plan_enable_delete
 
     running = _required(connection)
-    edit = plan_enable_delete(running)
+    words = ("Deletion is enabled already", "and deletes now")
+    return _edit(running, plan_enable_delete(running), words, restart=restart, yes=yes, as_json=as_json)
+
+
+@command.command("prepare")
+@registry_argument
+@connection_options
+@click.option("--restart/--no-restart", default=True, help="Restart the registry, so that the change is in force.")
+@yes_option
+@json_option
+def prepare(connection: Connection, *, restart: bool, yes: bool, as_json: bool) -> int:
+    """Turn deletion on and the descriptor cache off, in one edit and one restart.
+
+    Then `gc` need not ask the server what it remembers, and takes unreferenced manifests without a further restart.
+    """
+    from jettison.control.prepare import plan_preparation
+
+    running = _required(connection)
+    words = (
+        "Deletion is enabled already, and there is no descriptor cache",
+        "deletes now, and has no descriptor cache",
+    )
+    return _edit(running, plan_preparation(running), words, restart=restart, yes=yes, as_json=as_json)
+
+
+def _edit(
+    running: "RunningRegistry", edit: "ConfigEdit", words: tuple[str, str], *, restart: bool, yes: bool, as_json: bool
+) -> int:
+    """Show and write a change of the configuration, restart, and tell; `words` say what was so already, and is now."""
+    from jettison.cli.output import console, note, print_json
+    from jettison.control.enable_delete import apply
+
+    already, now = words
     copy, away = None, None
     if edit.changes:
         (note if as_json else console().print)(edit.difference)
@@ -92,11 +124,11 @@ def enable_delete(connection: Connection, *, restart: bool, yes: bool, as_json: 
         return 0 if enabled else 1
     out = console()
     if edit.already_enabled:
-        out.print(f"Deletion is enabled already in {edit.path}.", markup=False)
+        out.print(f"{already}: {edit.path}.", markup=False)
     if edit.changes:
         out.print(f"Written; the old file is kept as {copy}.", markup=False)
         out.print(
-            f"Restarted: the registry was away for {away:.1f} s, and deletes now."
+            f"Restarted: the registry was away for {away:.1f} s, {now}."
             if away is not None
             else "In force after a restart: jettison registry restart"
         )
