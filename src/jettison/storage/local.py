@@ -1,7 +1,6 @@
 """LocalStorage: a registry's storage on a local file system, read."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from jettison.collect.blob import StoredBlob
-from jettison.collect.packed import DigestListing, DigestText
+from jettison.collect.packed import DigestListing, DigestText, pack_exactly
 from jettison.errors import StorageError
 from jettison.oci.digest import Digest
 from jettison.oci.problem import Problem
@@ -27,12 +26,23 @@ from jettison.storage.contract import (
     TargetListing,
     Upload,
 )
-from jettison.storage.files import TooLargeError, is_absent, names_in, open_folder, read_file, status, unreadable
+from jettison.storage.files import (
+    TooLargeError,
+    is_absent,
+    names_in,
+    open_folder,
+    read_file,
+    read_small,
+    sizes_of,
+    status,
+    unreadable,
+)
 from jettison.storage.layout import readable
 from jettison.storage.place import find_root
 from jettison.storage.walk import list_repositories
 
-_SHA256: Final = re.compile(rb"sha256:[0-9a-f]{64}")
+_SMALL: Final = 8192
+"""Bytes; nearly all manifests are smaller."""
 
 
 class LocalStorage:
@@ -93,9 +103,8 @@ class LocalStorage:
             raise _cannot("list", self.root / layout.BLOBS, error) from error
         try:
             for digest in digests:
-                algorithm, _, name = digest.partition(":")
                 try:
-                    data = status(f"{algorithm}/{name[:2]}/{name}/data", blobs)
+                    data = status(_data(digest), blobs)
                 except OSError:
                     continue
                 found[digest] = StoredBlob(Digest(digest), data.st_size, datetime.fromtimestamp(data.st_mtime, UTC))
@@ -113,10 +122,14 @@ class LocalStorage:
             yield from ((digest, None) for digest in digests)
             return
         try:
-            for digest in digests:
-                algorithm, _, name = digest.partition(":")
+            digests = list(digests)
+            paths = map(_data, digests)
+            for digest, small in zip(digests, read_small(paths, blobs, _SMALL), strict=True):
+                if small is not None:
+                    yield digest, small
+                    continue
                 try:
-                    body: Body = read_file(f"{algorithm}/{name[:2]}/{name}/data", limit, blobs)
+                    body: Body = read_file(_data(digest), limit, blobs)
                 except (OSError, TooLargeError) as error:
                     absent = isinstance(error, OSError) and is_absent(error)
                     body = None if absent else unreadable(f"the data of {digest}", error, code="unreadable-data")
@@ -146,14 +159,12 @@ class LocalStorage:
         targets: dict[str, DigestText] = {}
         problems: list[Problem] = []
         with self._tags_folder(repository, problems) as (folder, names):
+            links = read_small([f"{name}/current/link" for name in names], folder, layout.LONGEST_LINK)
+            contents = [(content or b"").decode("ascii", "replace") for content in links]
+            if pack_exactly(contents) is not None:
+                targets.update(zip(names, contents, strict=True))
+                return TargetListing(targets)
             for name in names:
-                try:
-                    content = read_file(f"{name}/current/link", layout.LONGEST_LINK, folder)
-                except (OSError, TooLargeError):
-                    content = b""
-                if _SHA256.fullmatch(content):
-                    targets[name] = content.decode("ascii")
-                    continue
                 tag = _read_tag(folder, name)
                 if isinstance(tag, Tag):
                     targets[name] = tag.digest
@@ -169,6 +180,11 @@ class LocalStorage:
         for algorithm, names in listing.algorithms():
             found, foreign = layout.digests_of_folders(algorithm, names)
             listing.foreign(foreign)
+            if not read:
+                found = list(found)
+                unusual = set(listing.unusual(found))
+                digests.update(found if not unusual else [digest for digest in found if digest not in unusual])
+                found = unusual
             for digest in found:
                 link = listing.link(digest, read=read)
                 if link is None:
@@ -320,6 +336,11 @@ class _Links:
                 self.problems.append(Problem("misleading-link", text))
         return link
 
+    def unusual(self, digests: list[DigestText]) -> list[DigestText]:
+        """Return those whose link has not the size that it should have, or cannot be looked at."""
+        sizes = sizes_of([f"{digest[self._hex :]}/link" for digest in digests], self._descriptor)
+        return [digest for digest, size in zip(digests, sizes, strict=True) if size != len(digest)]
+
     def target(self, digest: DigestText) -> Digest | None:
         """Return what a link names; None where it is missing or damaged, and damage is noted."""
         try:
@@ -345,6 +366,12 @@ class _Links:
         self.problems.append(
             unreadable(f"the {algorithm} {self._kind} links".replace("  ", " "), error, code="unlisted")
         )
+
+
+def _data(digest: DigestText) -> str:
+    """Return the path of a blob's data below the folder of blobs."""
+    algorithm, _, name = digest.partition(":")
+    return f"{algorithm}/{name[:2]}/{name}/data"
 
 
 def _read_tag(folder: int, name: str) -> Tag | Problem:
