@@ -12,6 +12,7 @@ each.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -113,6 +114,16 @@ class OnlineCollector:
         """Only re-examine what is in quarantine, and purge what is due (steps 0 and 5 to 7)."""
         await self._barrier(self._barriers.short)
         await self._recover()
+        self._reexamination.count_waiting()
+        return self.report
+
+    async def purge(self, collections: AbstractSet[str]) -> CollectionReport:
+        """Purge these collections before their time, as far as nothing needs them (steps 0 and 5 to 7)."""
+        await self._barrier(self._barriers.short)
+        for collected in self._quarantine.collections():
+            if collected.id in collections:
+                await self._finish(collected)
+        self._reexamination.repair(self._reexamination.roots(), ())
         self._reexamination.count_waiting()
         return self.report
 

@@ -19,7 +19,7 @@ from jettison.app.registries import AnyRegistry
 from jettison.app.undo_look import Lost, Selection, Step, UndoPlan
 from jettison.app.undo_plan import Restoration, Taken, delete_order, effects_of
 from jettison.app.undo_target import Shelf, Target
-from jettison.errors import RegistryError, StorageError, UsageError
+from jettison.errors import RegistryError, StorageError, UnauthorizedError, UnsupportedError, UsageError
 from jettison.history.model import PlannedAction, Result, RunRecord
 from jettison.oci.digest import Digest
 from jettison.oci.manifest import Manifest
@@ -119,7 +119,7 @@ def _planned(step: Step, run: str) -> PlannedAction:
         digest=step.digest,
         tags=(step.tag,) if step.tag else (),
         reason_code="undo",
-        reason_text=_reason(run),
+        reason_text=taken_back_reason(run),
     )
 
 
@@ -131,11 +131,16 @@ class _Restorer:
         self._shelf = shelf
         self._report = report
         self._failed: set[tuple[str, Digest]] = set()
+        self._refused: dict[str, str] = {}
 
     async def do(self, step: Step) -> tuple[Result, str]:
         """Do one step; return how it ended, for the journal."""
         try:
             result, detail = await self._do(step)
+        except (UnauthorizedError, UnsupportedError) as error:
+            # It would refuse every further one in this repository as well.
+            result, detail = "failed", str(error)
+            self._refused[step.repository] = detail
         except (RegistryError, StorageError) as error:
             result, detail = "failed", str(error)
         report = self._report
@@ -160,6 +165,8 @@ class _Restorer:
             return ("failed", detail) if detail else ("done", "")
         if step.manifest is None:
             raise StorageError("its body is not known")
+        if step.repository in self._refused:
+            return "failed", self._refused[step.repository]
         missing = [digest for digest in step.needs if (step.repository, digest) in self._failed]
         if missing:
             return "skipped", f"it needs {missing[0]}, which did not come back"
@@ -280,11 +287,16 @@ def _took(record: RunRecord, selection: Selection) -> bool:
     return False
 
 
+def taken_back_reason(run: str) -> str:
+    """Return the reason that the journal gives for what comes back of a run."""
+    return f"taken back from run {run}"
+
+
 def taken_back_by(history: "History", record: RunRecord) -> str | None:
     """Return the undo that brought back what a run collected, None where none did."""
-    text = _reason(record.summary.id)
+    text = taken_back_reason(record.summary.id)
     for summary in history.runs(record.summary.registry, _LOOK_BACK):
-        if summary.command == "undo" and summary.started > record.summary.started:
+        if summary.command in {"undo", "quarantine restore"} and summary.started > record.summary.started:
             actions = history.run(summary.id).actions
             if any(each.action.reason_text == text and each.result == "done" for each in actions):
                 return summary.id
@@ -305,12 +317,29 @@ def unlinked(history: "History", names: Sequence[str]) -> frozenset[tuple[str, D
     return frozenset(found)
 
 
+def nothing_found(history: "History", record: RunRecord, *, with_storage: bool) -> Lost | None:
+    """Tell why nothing of a run that collected garbage can be found; None where it is back, or never was away."""
+    by_registry = any(each.action.kind == "collect" and not _is_ours(each.detail) for each in record.actions)
+    blobs = record.summary.totals.get("collected_blobs", 0)
+    if not blobs or taken_back_by(history, record) is not None:
+        return None
+    if by_registry:
+        text = "the registry's own collector removed them for good"
+    elif with_storage:
+        text = "they are in quarantine no more, or were never there (--now)"
+    else:
+        text = "they may be in quarantine: name the storage with --storage"
+    code = "no-storage" if not by_registry and not with_storage else "purged"
+    return Lost(Restoration.BLOB, "", None, "", code, f"{blobs:,} blobs that the run collected: {text}")
+
+
+def _is_ours(detail: str) -> bool:
+    """Whether a collection's journal is that of our own collector, which tells of its quarantine."""
+    return "quarantine" in detail
+
+
 def forget_emptied(shelf: Shelf, run: str) -> None:
     """Forget the run's own collections that hold nothing any more. Raises StorageError."""
     for collected in shelf.collections:
         if collected.run == run:
             shelf.finish(collected)
-
-
-def _reason(run: str) -> str:
-    return f"taken back from run {run}"

@@ -167,6 +167,10 @@ class Shelf:
                 for link in suspect.links:
                     self._targets[link.repository, Digest(link.digest)] = Digest(suspect.digest)
 
+    def held_of(self, collected: Collected) -> list[Digest]:
+        """Return the blobs of a collection whose bytes are in quarantine."""
+        return sorted(digest for digest, (place, _) in self._held.items() if place.id == collected.id)
+
     def is_present(self, digest: Digest) -> bool:
         """Whether a blob's data is in its place."""
         return self._quarantine.is_present(digest)

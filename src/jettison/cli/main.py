@@ -19,6 +19,8 @@ _COMMANDS: Final = {
     "apply": ("jettison.cli.apply", "Delete what a plan file lists, after checking each action again."),
     "run": ("jettison.cli.run", "Plan, apply and collect in one go: what a schedule calls."),
     "gc": ("jettison.cli.gc", "Give the disk space of deleted images back."),
+    "undo": ("jettison.cli.undo", "Take back what a run deleted or collected."),
+    "quarantine": ("jettison.cli.quarantine", "Look at what was collected; bring it back, or purge it."),
     "usage": ("jettison.cli.usage", "Show how much space each repository takes."),
     "history": ("jettison.cli.history", "Show what earlier runs did."),
     "registry": ("jettison.cli.registry", "Look at and configure the running registry."),
