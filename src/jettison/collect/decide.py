@@ -54,11 +54,13 @@ def decide(candidates: Iterable[StoredBlob], mark: CompleteMark, now: datetime, 
     again meanwhile is young. A time in the future, as a clock that was set back leaves it, is younger than any grace
     period, even none.
     """
+    candidates = list(candidates)
+    needed = mark.reachable.among(blob.digest for blob in candidates)
     condemned: list[StoredBlob] = []
     young = young_size = 0
     youngest = now - margins.grace
     for blob in candidates:
-        if blob.digest in mark.reachable:
+        if blob.digest in needed:
             continue
         if blob.modified <= youngest:
             condemned.append(blob)

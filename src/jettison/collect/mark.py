@@ -9,11 +9,10 @@ incomplete and there is nothing to be done with it: sweeping takes a `CompleteMa
 """
 
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
-from jettison.collect.packed import DigestSet, DigestText, pack, split
+from jettison.collect.packed import DigestSet, DigestText, pack
 from jettison.collect.references import References
 from jettison.oci.problem import Problem
 
@@ -55,7 +54,7 @@ class CompleteMark:
 
     __slots__ = ("broken", "reachable")
 
-    def __init__(self, maker: object, reachable: AbstractSet[DigestText], broken: tuple[Broken, ...]) -> None:
+    def __init__(self, maker: object, reachable: DigestSet, broken: tuple[Broken, ...]) -> None:
         if maker is not _MADE_BY_MARK:
             raise TypeError("a CompleteMark is made by jettison.collect.mark.mark, and by nothing else")
         self.reachable: Final = reachable
@@ -123,10 +122,7 @@ class _Marker:
         """
         for digest in self._stored_as.keys() & self._others:
             self._mark(self._stored_as[digest])
-        raw: set[bytes] = set()
-        for packed in self._packed:
-            raw.update(split(packed))
-        return DigestSet(raw, self._others)
+        return DigestSet(self._packed, self._others)
 
     def _mark(self, digests: Iterable[DigestText]) -> None:
         packed, others = pack(digests)

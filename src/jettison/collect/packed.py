@@ -5,7 +5,7 @@ Others stay text. Both sets below look like sets of digests as text.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ WIDTH: Final = 32
 _PREFIX: Final = "sha256:"
 _PREFIX_LENGTH: Final = len(_PREFIX)
 _NAME_LENGTH: Final = 2 * WIDTH
+_PART: Final = 40_000
+_PARTS: Final = 8
 
 
 def pack(digests: Iterable[DigestText]) -> tuple[bytes, tuple[DigestText, ...]]:
@@ -85,13 +87,18 @@ def _raw(digest: DigestText) -> bytes | DigestText:
 
 
 class DigestSet(AbstractSet[DigestText]):
-    """A set of digests for looking up, which takes over the values that it is made of: 32-byte ones and others."""
+    """A set of digests made of packed ones, in which any may stand more than once, and of others.
 
-    __slots__ = ("_others", "_raw")
+    Looking one up makes a set of them all, which takes four times the memory; taking them away from other digests does
+    not.
+    """
 
-    def __init__(self, raw: AbstractSet[bytes], others: AbstractSet[DigestText]) -> None:
-        self._raw = raw
-        self._others = others
+    __slots__ = ("_all", "_others", "_packed")
+
+    def __init__(self, packed: Sequence[bytes], others: Iterable[DigestText] = ()) -> None:
+        self._packed = packed
+        self._others = frozenset(others)
+        self._all: frozenset[bytes] | None = None
 
     @classmethod
     def _from_iterable(cls, it: Iterable[Any]) -> frozenset[Any]:
@@ -99,23 +106,36 @@ class DigestSet(AbstractSet[DigestText]):
 
     def __contains__(self, digest: object) -> bool:
         raw = _raw(digest) if isinstance(digest, str) else digest
-        return raw in self._raw if isinstance(raw, bytes) else raw in self._others
+        return raw in self._raws() if isinstance(raw, bytes) else raw in self._others
 
     def __iter__(self) -> Iterator[DigestText]:
-        for raw in self._raw:
+        for raw in self._raws():
             yield _PREFIX + raw.hex()
         yield from self._others
 
     def __len__(self) -> int:
-        return len(self._raw) + len(self._others)
+        return len(self._raws()) + len(self._others)
 
     def __repr__(self) -> str:
         return f"<{len(self)} digests>"
 
-    def without(self, packed: bytes) -> list[bytes]:
-        """Return those of some packed digests that are not in this set."""
-        has = self._raw
-        return [raw for raw in split(packed) if raw not in has]
+    def take_from(self, raws: set[bytes]) -> None:
+        """Take all that is in this set away from a set of 32-byte digests."""
+        for packed in self._packed:
+            raws.difference_update(split(packed))
+
+    def among(self, digests: Iterable[DigestText]) -> set[DigestText]:
+        """Return those of some digests that are in this set."""
+        wanted = set(digests)
+        packed, others = pack(wanted)
+        left = set(split(packed))
+        self.take_from(left)
+        return wanted.difference(unpack(b"".join(left)), (other for other in others if other not in self._others))
+
+    def _raws(self) -> frozenset[bytes]:
+        if self._all is None:
+            self._all = frozenset(raw for packed in self._packed for raw in split(packed))
+        return self._all
 
 
 class DigestListing(AbstractSet[DigestText]):
@@ -178,5 +198,15 @@ class DigestListing(AbstractSet[DigestText]):
     def __sub__(self, other: AbstractSet[Any]) -> frozenset[DigestText]:
         if not isinstance(other, DigestSet):
             return frozenset(digest for digest in self if digest not in other)
-        left = [unpack(b"".join(other.without(packed))) for packed in self._packed.values()]
-        return frozenset().union(*left, (digest for digest in self._others if digest not in other))
+        left = [digest for digest in self._others if digest not in other]
+        part: set[bytes] = set()
+        # In parts, since a set of all digests takes four times the memory of all else; each part costs a look at all
+        # that is taken away, so a large listing has few.
+        largest = max(_PART, self._length // _PARTS)
+        for number, packed in enumerate(self._packed.values(), start=1):
+            part.update(split(packed))
+            if len(part) >= largest or number == len(self._packed):
+                other.take_from(part)
+                left += unpack(b"".join(part))
+                part = set()
+        return frozenset(left)

@@ -76,7 +76,10 @@ class ReferenceCache:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                beside.write_bytes(_encoded(kept))
+                body = _encoded(kept)
+                with beside.open("wb") as file:
+                    file.write(_HEADING + sha256(body).digest())
+                    file.write(body)
                 beside.replace(self.path)
             finally:
                 beside.unlink(missing_ok=True)
@@ -88,7 +91,7 @@ class ReferenceCache:
 
     def _load(self) -> dict[DigestText, _Kept]:
         try:
-            content = self.path.read_bytes()
+            content = memoryview(self.path.read_bytes())
         except OSError:  # none yet, or one that may not be read: the manifests themselves are there
             return {}
         body = content[_BODY:]
@@ -98,7 +101,7 @@ class ReferenceCache:
 def _encoded(kept: Mapping[DigestText, _Kept]) -> bytes:
     plain = {digest: blobs for digest, blobs in kept.items() if isinstance(blobs, bytes)}
     lines = [f"{digest} {line}" for digest, line in kept.items() if isinstance(line, str)]
-    body = b"".join(
+    return b"".join(
         [
             _COUNT.pack(len(plain)),
             pack(plain)[0],
@@ -107,17 +110,16 @@ def _encoded(kept: Mapping[DigestText, _Kept]) -> bytes:
             "\n".join(lines).encode("ascii"),
         ]
     )
-    return _HEADING + sha256(body).digest() + body
 
 
-def _decoded(body: bytes) -> dict[DigestText, _Kept]:
+def _decoded(body: memoryview) -> dict[DigestText, _Kept]:
     (count,) = _COUNT.unpack_from(body)
     sizes_at = _COUNT.size + 32 * count
-    digests = unpack(body[_COUNT.size : sizes_at])
+    digests = unpack(bytes(body[_COUNT.size : sizes_at]))
     sizes = struct.unpack_from(f"<{count}I", body, sizes_at)
     ends = list(accumulate(sizes, initial=sizes_at + 4 * count))
-    kept: dict[DigestText, _Kept] = dict(zip(digests, [body[at:end] for at, end in pairwise(ends)], strict=True))
-    lines = body[ends[-1] :].decode("ascii")
+    kept: dict[DigestText, _Kept] = dict(zip(digests, [bytes(body[at:end]) for at, end in pairwise(ends)], strict=True))
+    lines = bytes(body[ends[-1] :]).decode("ascii")
     if lines:
         kept.update((digest, rest) for digest, _, rest in (line.partition(" ") for line in lines.split("\n")))
     return kept

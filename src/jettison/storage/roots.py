@@ -94,6 +94,9 @@ def _hold(storage: StorageReader, name: str) -> Holding:
     others = storage.layers(name, canonical=False)
     held = revisions.digests
     tagged = frozenset(tags.targets.values())
+    if tagged <= held:
+        # The same digests, but the very values: half of them need not stay.
+        tagged = frozenset(digest for digest in held if digest in tagged)
     problems = [*tags.problems, *revisions.problems, *others.problems]
     if not tagged <= held:
         problems += [dangling(tag, digest) for tag, digest in tags.targets.items() if digest not in held]
