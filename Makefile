@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format tools lock clean bench bench-collect compat
+.PHONY: help demo test lint types format tools lock clean bench bench-collect compat soak soak-compare
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -46,6 +46,12 @@ bench-collect: $(VENV)/.made-dev tools ## compare collecting with the registry's
 
 compat: $(VENV)/.made-dev tools ## compare collections with the registry's own on TREES=1000 random trees
 	JETTISON_COMPAT_TREES=$(or $(TREES),1000) $(BIN)/python -m pytest -n 2 -rP tests/compat
+
+soak: $(VENV)/.made-dev tools ## run load on real registries while our collector works and is killed: MINUTES=60
+	$(BIN)/python -m tests.soak.soak --minutes $(or $(MINUTES),2)
+
+soak-compare: $(VENV)/.made-dev tools ## run the same load with the registry's own collector, and count what it loses
+	$(BIN)/python -m tests.soak.soak --minutes $(or $(MINUTES),2) --collector registry
 
 lock: $(VENV)/.made-dev ## pin the newest allowed versions of all packages
 	$(BIN)/python -m pip install --quiet uv
