@@ -5,9 +5,7 @@ the server keeps it for all machines, as long as they mount it with locks.
 """
 
 import fcntl
-import json
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -64,6 +62,9 @@ def take_lease(root: str, purpose: str) -> Iterator[Lease]:
 
 def _say_who(descriptor: int, purpose: str) -> None:
     """Write who holds it, for the message that another one gets. On a full disk it only holds."""
+    import json
+    import socket
+
     who = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(), "for": purpose}
     try:
         os.ftruncate(descriptor, 0)
@@ -73,6 +74,8 @@ def _say_who(descriptor: int, purpose: str) -> None:
 
 
 def _holder(descriptor: int) -> str:
+    import json
+
     try:
         who = json.loads(os.pread(descriptor, 4096, 0))
         return f"`jettison {who['for']}` (process {who['pid']} on {who['host']}, since {who['since']})"
