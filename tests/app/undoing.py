@@ -47,6 +47,10 @@ class MemoryRun:
     def record(self, sequence: int, result: Result, detail: str = "") -> None:
         self._change(sequence, ended_at=NOW, result=result, detail=detail)
 
+    def record_many(self, results: Iterable[tuple[int, Result, str]]) -> None:
+        for sequence, result, detail in results:
+            self.record(sequence, result, detail)
+
     def _change(self, sequence: int, **values: object) -> None:
         from dataclasses import replace
 

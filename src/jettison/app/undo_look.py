@@ -1,5 +1,6 @@
 """Looking before an undo: what a run did, what of it is there already, what can come back, and what cannot and why."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -112,7 +113,8 @@ class _Looking:
         await self._read(effects.deleted)
         await self._read(effects.restored)
         only = self._selection
-        plan.removals = limited(effects.restored, plan.manifests, only.repository, only.tag)
+        for taken in limited(effects.restored, plan.manifests, only.repository, only.tag).values():
+            await self._removal(taken)
         plan.left_blobs = len(effects.blobs) if only.is_whole else 0
         if only.tag is None:
             self._collected()
@@ -178,15 +180,33 @@ class _Looking:
             else:
                 self._add(piece)
 
+    async def _removal(self, taken: Taken) -> None:
+        """Find what is still there of what an undo brought back, and where its tags still point to it."""
+        manifests = frozenset(await self._there(taken.repository, taken.manifests))
+        tags = {
+            tag: digest
+            for tag, digest in taken.tags.items()
+            if await self._target.points_to(taken.repository, tag) == digest
+        }
+        if manifests or tags:
+            self.result.removals[taken.repository] = Taken(taken.repository, manifests, tags)
+
+    async def _there(self, name: str, digests: Iterable[Digest]) -> set[Digest]:
+        """Return those of the manifests that the repository has; the target limits how many are asked for at once."""
+        wanted = list(digests)
+        found = await asyncio.gather(*(self._target.exists(name, digest) for digest in wanted))
+        return {digest for digest, exists in zip(wanted, found, strict=True) if exists}
+
     async def _manifests(self, taken: Taken) -> dict[Digest, str]:
         """Look at the manifests of a repository; return those that cannot come back, with the reason."""
         name = taken.repository
         missing: dict[Digest, str] = {}
-        for digest in restore_order(taken.digests, self.result.manifests):
-            if await self._target.exists(name, digest):
-                self.result.there += digest in taken.manifests
-                continue
-            code, text, pieces = await self._look(name, digest, missing)
+        there = await self._there(name, taken.digests)
+        self.result.there += len(there & taken.manifests)
+        absent = taken.digests - there
+        blobs = await self._blobs(name, absent)
+        for digest in restore_order(absent, self.result.manifests):
+            code, text, pieces = self._look(digest, missing, blobs)
             if code:
                 missing[digest] = text
                 self._lose(Restoration.MANIFEST, name, digest, "", code, text)
@@ -198,7 +218,9 @@ class _Looking:
             self.result.steps.append(step)
         return missing
 
-    async def _look(self, name: str, digest: Digest, missing: Mapping[Digest, str]) -> tuple[str, str, list[Piece]]:
+    def _look(
+        self, digest: Digest, missing: Mapping[Digest, str], blobs: Mapping[Digest, Piece | str | None]
+    ) -> tuple[str, str, list[Piece]]:
         """Return why a manifest cannot come back, as code and sentence, or the blobs that must come first."""
         manifest = self.result.manifests.get(digest)
         if manifest is None or not self._stored[digest].media_type:
@@ -209,7 +231,7 @@ class _Looking:
         pieces: list[Piece] = []
         reasons: list[str] = []
         for blob in manifest.blobs:
-            found = await self._blob(name, blob.digest)
+            found = blobs[blob.digest]
             if isinstance(found, Piece):
                 pieces.append(found)
             elif found and not blob.is_foreign:
@@ -220,6 +242,13 @@ class _Looking:
         if self._shelf is not None and (body := self._shelf.manifest_piece(digest)) is not None:
             pieces.append(body)
         return "", "", pieces
+
+    async def _blobs(self, name: str, digests: Iterable[Digest]) -> dict[Digest, Piece | str | None]:
+        """Look at every blob of these manifests, each once."""
+        manifests = [self.result.manifests[digest] for digest in digests if digest in self.result.manifests]
+        wanted = list(dict.fromkeys(blob.digest for manifest in manifests for blob in manifest.blobs))
+        found = await asyncio.gather(*(self._blob(name, digest) for digest in wanted))
+        return dict(zip(wanted, found, strict=True))
 
     async def _blob(self, name: str, digest: Digest) -> Piece | str | None:
         if self._shelf is not None:
