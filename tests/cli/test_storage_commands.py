@@ -270,7 +270,8 @@ def test_gc_online_quarantines_and_a_push_brings_back(filled: RegistryServer, co
     assert first["purged"] == 0
     assert first["quarantined"] == first["waiting"] == 2
     assert first["bodies"] == 1
-    assert dry["collection"]["condemned"] == first["quarantined"] + first["bodies"]
+    for figure in ("condemned", "condemned_bytes", "bodies", "young", "broken", "problems"):
+        assert dry["collection"][figure] == first[figure], figure
     assert first["until"] is not None
     push(filled.url, APP, UNTAGGED, "back")
     pull(filled.url, APP, "back")
@@ -313,6 +314,34 @@ def test_offline_is_refused_while_the_registry_serves(filled: RegistryServer, co
     assert command("gc", "--registry-config", filled.config_path, *OFFLINE).status == 0
     filled.start()
     pull(filled.url, APP, "2.0")
+
+
+def test_offline_knows_a_registry_by_its_storage_in_the_configuration(
+    filled: RegistryServer, command: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "jettison.yaml"
+    other = {"url": "http://127.0.0.1:9", "storage": str(tmp_path)}
+    entry = {"url": filled.url, "storage": f"{filled.root}/."}
+    file.write_text(json.dumps({"registries": {"other": other, "team": entry}}))
+    told = command("gc", "--storage", filled.root, "--config", file, *OFFLINE)
+    one_message(told, 1, filled.url, "answers and takes pushes")
+
+
+def test_a_storage_that_control_leads_to_and_this_user_may_not_read_is_left_alone(
+    filled: RegistryServer, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (filled.url, "--registry-config", filled.config_path)
+    assert command("plan", *arguments, "--keep", 1, "--json").document["source"] == "both"
+    # Root may read everything, so the question is answered in its place.
+    asked = os.access
+    monkeypatch.setattr(
+        os,
+        "access",
+        lambda path, *how, **more: not str(path).startswith(f"{filled.root}/") and asked(path, *how, **more),
+    )
+    assert command("plan", *arguments, "--keep", 1, "--json").document["source"] == "api"
+    one_message(command("gc", *arguments, *ONLINE), 2, "where is the registry's storage?", "cannot be read")
+    one_message(command("gc", *arguments, *OFFLINE), 1, "cannot be read")
 
 
 def test_offline_beside_a_read_only_registry(filled: RegistryServer, command: Command) -> None:

@@ -57,21 +57,26 @@ def examine(
     return Examined(found, (*chores, *blob_folders(unneeded - stored.keys())))
 
 
-def foretell(storage: LocalStorage, examined: Examined, now: datetime, *, serving: bool) -> CollectionReport:
+def foretell(
+    storage: LocalStorage, examined: Examined, now: datetime, *, serving: bool, cacheless: bool = False
+) -> CollectionReport:
     """Return what a collection would report now: the figures of a dry run.
 
-    What is in quarantine and due counts as purged. Beside a serving registry manifests' own bodies may stay for a time;
-    that depends on the servers, and they are counted as condemned and as `bodies` both.
+    What is in quarantine and due counts as purged. Beside a serving registry the manifests' own bodies wait for the
+    servers' next start, unless these are `cacheless`; whether some have waited for it already, only a run finds out.
     """
     report = CollectionReport()
     report.note(examined.survey)
     condemned = examined.survey.condemned
     if condemned is not None:
-        report.condemned, report.condemned_bytes = len(condemned.blobs), condemned.size
-        if serving:
+        going = condemned.blobs
+        if serving and not cacheless:
             from jettison.storage.bodies import manifest_bodies
 
-            report.bodies = len(manifest_bodies(storage.name, condemned.blobs))
+            bodies = manifest_bodies(storage.name, going)
+            report.bodies = len(bodies)
+            going = tuple(blob for blob in going if blob.digest not in bodies)
+        report.condemned, report.condemned_bytes = len(going), sum(blob.size for blob in going)
     quarantine = QuarantineReader(storage.name)
     for collected in quarantine.collections():
         held = quarantine.held(collected)

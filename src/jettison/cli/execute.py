@@ -65,6 +65,10 @@ def check_collectable(ground: Ground) -> None:
                 "is stopped or read-only"
             )
         refuse_serving(ground.access, ground.running)
+        if ground.access is None:
+            # The configuration may know which registry works on a storage that was named by its folder.
+            for access in ground.configured():
+                refuse_serving(access, None)
     else:
         ground.server_facts()
     LocalChanges(storage).check()

@@ -94,7 +94,9 @@ def _dry_run(ground: "Ground", collecting: CollectionChoice, *, as_json: bool) -
         serving=serving,
         housekeeping=collecting.housekeeping,
     )
-    report = foretell(storage, found, now, serving=serving)
+    facts = ground.server_facts() if serving and not collecting.replica else None
+    cacheless = facts is not None and facts.cacheless
+    report = foretell(storage, found, now, serving=serving, cacheless=cacheless)
     status = 0 if report.is_whole else 4
     if as_json:
         from jettison.cli.output import print_json

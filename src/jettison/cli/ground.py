@@ -20,7 +20,8 @@ Collector = Literal["own", "registry", "none"]
 class Ground:
     """What was found. `access` is None where only a storage was named; `running` where control names no server.
 
-    `no_storage` is the reason, where control led to a storage that cannot be used from here.
+    `no_storage` is the reason, where control led to a storage that cannot be used from here. `is_named`: a person named
+    the storage, rather than that control led to it.
     """
 
     connection: Connection
@@ -29,6 +30,7 @@ class Ground:
     running: "RunningRegistry | None"
     kind: str
     no_storage: str = ""
+    is_named: bool = False
 
     @property
     def name(self) -> str:
@@ -59,6 +61,24 @@ class Ground:
             )
         return self.storage
 
+    def _can_own(self, *, instead: bool) -> bool:
+        """Whether our collector suits. Where control led to a storage that this user may read only, and there is
+        something else `instead`, that is taken: whoever may restart a container need not own its folders.
+        """
+        if self.storage is None:
+            return False
+        if self.is_named or not instead:
+            return True
+        from jettison.cli.output import warn
+        from jettison.storage.changes import LocalChanges
+
+        try:
+            LocalChanges(self.storage).check()
+        except StorageError as error:
+            warn(f"{error}. Using the registry's own collector instead")
+            return False
+        return True
+
     def refuse_without_storage(self) -> None:
         """Raise UsageError where no storage was found."""
         _ = self.known_storage
@@ -82,6 +102,18 @@ class Ground:
             return None
         return server_facts(self.running, is_here=self.kind != "docker" or engine_is_here())
 
+    def configured(self) -> "list[Access]":
+        """Return the registries of the configuration that say that they work on this storage."""
+        from pathlib import Path
+
+        entries = self.connection.configuration().registries
+        mine = [
+            name
+            for name, entry in entries.items()
+            if entry.storage is not None and Path(entry.storage).expanduser().resolve() == self.known_storage.root
+        ]
+        return [self.connection.access(name) for name in mine]
+
     def collector(self, asked: str | None, *, optional: bool) -> Collector:
         """Return which collector is meant: the one asked for; else our own where the storage is known, else the
         registry's where control reaches it; else none where it is `optional`.
@@ -91,7 +123,7 @@ class Ground:
         configured = self.access.entry.collector if self.access is not None else None
         wanted = asked or configured
         can_registry = self.running is not None and self.kind != "file"
-        if wanted == "own" or (wanted is None and self.storage is not None):
+        if wanted == "own" or (wanted is None and self._can_own(instead=can_registry)):
             self.refuse_without_storage()
             return "own"
         if wanted == "registry":
@@ -125,7 +157,7 @@ def find_ground(connection: Connection, registry: str | None = None) -> Ground:
     if named is None and connection.registry_config is None and access is not None:
         named = access.entry.storage
     if named is not None:
-        return Ground(connection, access, open_storage(named), running, kind)
+        return Ground(connection, access, open_storage(named), running, kind, is_named=True)
     if running is None:
         return Ground(connection, access, None, None, kind)
     storage, reason = _led_to(running, kind, needed=connection.offline or access is None)
@@ -141,11 +173,26 @@ def _led_to(running: "RunningRegistry", kind: str, *, needed: bool) -> "tuple[Lo
     if kind == "docker" and not engine_is_here():
         return None, "the docker engine is on another machine"
     try:
-        return storage_of(running, in_container=kind == "docker"), ""
+        storage = storage_of(running, in_container=kind == "docker")
+        # One that is only seen, and not read, would make every repository look broken.
+        _refuse_unreadable(storage)
     except (StorageError, ControlError, ConfigurationError) as error:
         if needed:
             raise
         return None, str(error)
+    return storage, ""
+
+
+def _refuse_unreadable(storage: "LocalStorage") -> None:
+    """Raise StorageError where this user may not list the storage."""
+    import os
+
+    from jettison.storage import layout
+
+    for path in (layout.REPOSITORIES, layout.BLOBS):
+        folder = storage.root / path
+        if folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+            raise StorageError(f"{folder} cannot be read: run as the user that owns the registry's storage")
 
 
 def _is_storage_alone(connection: Connection) -> bool:

@@ -96,7 +96,7 @@ def print_foretold(report: "CollectionReport", chores: "Sequence[Chore]", *, ser
         )
     if serving and report.bodies:
         out.print(
-            f"{counted(report.bodies, 'manifest')} of these may have to wait until the registry was restarted.",
+            f"{counted(report.bodies, 'manifest')} besides may have to wait until the registry was restarted.",
             markup=False,
         )
     if report.purged:
