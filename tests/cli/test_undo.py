@@ -12,6 +12,8 @@ from tests.conftest import MakeRegistry
 from jettison.history.store import History
 from jettison.testing.built import BuiltManifest
 from jettison.testing.connection import Connection
+from jettison.testing.faults import answer
+from jettison.testing.faulty import FaultyServer
 from jettison.testing.images import artifact, image, index, pull, push, signature_of, signature_tag
 from jettison.testing.registry_server import RegistryServer
 
@@ -322,3 +324,77 @@ def test_the_undo_is_in_the_history(command: Command, registry_31: RegistryServe
     history = History.open()
     assert history.runs(registry_31.url)[0].command == "undo"
     history.close()
+
+
+def test_a_collection_alone_is_undone(command: Command, filled: RegistryServer) -> None:
+    run = cleaned(command, filled.url).document["run"]
+    before = seen(filled.root)
+    gc = command("gc", filled.url, "--storage", filled.root, *FAST, "--yes", "--json").document
+    assert seen(filled.root) != before
+    storage = ("--storage", filled.root, "--settle", "50ms", "--yes", "--json")
+
+    # Without the storage nobody can look into the quarantine.
+    blind = command("undo", gc["run"], "--yes", "--json")
+    assert blind.status == 1
+    assert [each["code"] for each in blind.document["lost"]] == ["no-storage"]
+
+    undone = command("undo", gc["run"], *storage)
+    assert (undone.status, undone.document["restored"]["blobs"]) == (0, gc["collection"]["quarantined"])
+    assert seen(filled.root) == before
+    again = command("undo", gc["run"], *storage)
+    assert (again.status, again.document["restored"]["blobs"]) == (0, 0)
+    assert command("undo", run, "--yes").status == 0
+    assert_all_is_whole(filled.url)
+
+
+def test_a_collection_that_was_purged_is_told(command: Command, filled: RegistryServer) -> None:
+    cleaned(command, filled.url)
+    gc = command("gc", filled.url, "--storage", filled.root, *FAST, "--now", "--yes", "--json").document
+    undone = command("undo", gc["run"], "--storage", filled.root, "--yes", "--json")
+    assert undone.status == 1
+    (lost,) = undone.document["lost"]
+    assert (lost["code"], "in quarantine no more" in lost["text"]) == ("purged", True)
+
+
+def test_the_storage_is_written_beside_a_server_that_remembers(command: Command, filled: RegistryServer) -> None:
+    """A server is warm with everything, collected online, and finds what an undo wrote into its storage."""
+    assert_all_is_whole(filled.url)
+    run = cleaned(command, filled.url, "--storage", filled.root, *FAST).document["run"]
+    undone = command("undo", run, filled.url, "--storage", filled.root, "--offline", "--yes")
+    assert undone.status == 0, (undone.err, undone.out)
+    assert_all_is_whole(filled.url)
+    push(filled.url, APP, OLD, "pushed-again")
+    pull(filled.url, APP, "pushed-again")
+
+
+def test_what_housekeeping_unlinked_comes_back(command: Command, filled: RegistryServer) -> None:
+    filled.stop()
+    before = seen(filled.root)
+    storage = ("--storage", filled.root, "--offline", "--yes", "--json")
+    run = command("run", "--keep", "1", "--collector", "none", *storage).document["run"]
+    # Young blobs stay, but their links go: the grace period is told for blobs only.
+    gc = command("gc", "--grace", "0s", *storage)
+    assert gc.status == 0, gc.err
+    undone = command("undo", run, *storage)
+    assert undone.status == 0, (undone.err, undone.out)
+    assert {name: each[:2] for name, each in seen(filled.root).items()} == {
+        name: each[:2] for name, each in before.items()
+    }
+    filled.start()
+    assert_all_is_whole(filled.url)
+
+
+def test_credentials_that_may_not_push_are_told_once(command: Command, registry_28: RegistryServer) -> None:
+    push(registry_28.url, APP, OLDER, "0.9")
+    push(registry_28.url, APP, OLD, "0.8")
+    push(registry_28.url, APP, NEW, "1.0")
+    with FaultyServer(upstream=registry_28.url) as proxy:
+        assert command("run", proxy.url, "--keep", "1", "--yes").status == 0
+        proxy.when("PUT", "/v2/.*", answer(403))
+        undone = command("undo", proxy.url, "--yes", "--json")
+        assert undone.status == 1
+        puts = [each for each in proxy.requests if each.method == "PUT"]
+    assert len(puts) == 1
+    assert all(
+        "not allow this" in each["text"] or "did not come back" in each["text"] for each in undone.document["lost"]
+    )

@@ -349,17 +349,16 @@ def unlinked(history: "History", names: Sequence[str]) -> frozenset[tuple[str, D
 def nothing_found(history: "History", record: RunRecord, *, with_storage: bool) -> Lost | None:
     """Tell why nothing of a run that collected garbage can be found; None where it is back, or never was away."""
     by_registry = any(each.action.kind == "collect" and not _is_ours(each.detail) for each in record.actions)
-    blobs = record.summary.totals.get("collected_blobs", 0)
-    if not blobs or taken_back_by(history, record) is not None:
+    if not record.summary.totals.get("collected_blobs") or taken_back_by(history, record) is not None:
         return None
     if by_registry:
-        text = "the registry's own collector removed them for good"
+        text = "the registry's own collector removed it for good"
     elif with_storage:
-        text = "they are in quarantine no more, or were never there (--now)"
+        text = "it is in quarantine no more, or never was (--now)"
     else:
-        text = "they may be in quarantine: name the storage with --storage"
+        text = "it may be in quarantine: name the storage with --storage"
     code = "no-storage" if not by_registry and not with_storage else "purged"
-    return Lost(Restoration.BLOB, "", None, "", code, f"{blobs:,} blobs that the run collected: {text}")
+    return Lost(Restoration.BLOB, "", None, "", code, f"what the run collected: {text}")
 
 
 def _is_ours(detail: str) -> bool:
