@@ -106,9 +106,8 @@ def test_the_job_of_the_script_without_its_harm(container: RegistryContainer, tm
     assert report["collection"]["blobs_deleted"] > 0
     assert before - after == plan["totals"]["frees"] == report["frees"], "the disk gives back what the plan said"
 
+    # 1.8.0 shares its digest with latest. Its tag alone goes on 2.8 as well, in the storage that the volume shows.
     kept = {"api:1.11.0", "api:latest", "web:2.1.0"}
-    if container.version == "2.8":
-        kept.add("api:1.8.0")  # shares its digest with latest, and 2.8 cannot delete a tag alone
     kept |= {
         name
         for name in pushed
