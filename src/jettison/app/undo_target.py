@@ -1,7 +1,8 @@
 """Where an undo writes: to a registry over its API, or into its storage, with what is in quarantine there."""
 
 import asyncio
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
@@ -145,13 +146,16 @@ class Piece:
 class Shelf:
     """The storage's quarantine and links, for what must come back. The lease keeps collectors away meanwhile.
 
-    `unlinked` are layer links by repository that the journal says were removed.
+    `unlinked` reads from the journal which layer links, by repository, were removed; it is called when that matters.
     """
 
     def __init__(
-        self, lease: Lease, storage: LocalStorage, unlinked: AbstractSet[tuple[str, Digest]] = frozenset()
+        self,
+        lease: Lease,
+        storage: LocalStorage,
+        unlinked: Callable[[], AbstractSet[tuple[str, Digest]]] = frozenset,
     ) -> None:
-        self._unlinked = unlinked
+        self._unlinked = functools.cache(unlinked)
         self._root = storage.name
         self._storage = storage
         self._quarantine = Quarantine(lease)
@@ -240,7 +244,7 @@ class Shelf:
     def _had(self, repository: str, digest: Digest) -> bool:
         """Whether the repository had a link of the blob: nobody may reach a blob by an undo who could not before."""
         known = (repository, digest)
-        return known in self._targets or known in self._unlinked or had_link(self._root, repository, digest)
+        return known in self._targets or had_link(self._root, repository, digest) or known in self._unlinked()
 
     def _target(self, repository: str, digest: Digest) -> Digest | None:
         """Return the digest that a blob is stored under; None where that is not known."""

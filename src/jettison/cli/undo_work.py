@@ -1,7 +1,7 @@
 """What `undo` does on the ground that was found: look under the lease, ask, then delete again and bring back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -32,8 +32,7 @@ def look(
     """Find the run, and what of it can come back. `names` are those of the ground in the history."""
 
     async def work(interruption: Interruption) -> tuple[RunRecord, UndoPlan]:
-        links = unlinked(history, names) if ground.storage is not None else frozenset()
-        async with _opened(ground, links) as (target, shelf):
+        async with _opened(ground, lambda: unlinked(history, names)) as (target, shelf):
             record = run_to_undo(history, names, run, selection, shelf)
             return record, await plan_undo(record, selection, target, shelf, history.manifests)
 
@@ -89,7 +88,7 @@ async def _remove(
 
 @asynccontextmanager
 async def _opened(
-    ground: Ground, links: frozenset[tuple[str, Digest]] = frozenset(), *, prove: bool = False
+    ground: Ground, links: Callable[[], frozenset[tuple[str, Digest]]] = frozenset, *, prove: bool = False
 ) -> AsyncIterator[tuple[Target, Shelf | None]]:
     """Open what is written to, with the quarantine where the storage is known; its lease is held meanwhile.
 
