@@ -84,15 +84,19 @@ def _set(digests: frozenset[str], pieces: int) -> DigestSet:
     return DigestSet([piece for piece, _ in made], {other for _, others in made for other in others})
 
 
-def _listing(digests: frozenset[str]) -> DigestListing:
+def _listing(digests: frozenset[str], mixed: int = 0) -> DigestListing:
+    """Return a listing to which some were added together, the others one by one."""
+    ordered = sorted(digests)
+    packed, others = pack(ordered[:mixed])
     made = DigestListing()
-    made.add(digests)
+    made.add_mixed(packed)
+    made.add([*ordered[mixed:], *others])
     return made
 
 
-@given(SETS, SETS, st.integers(1, 4))
-def test_sets_are_sets(left: frozenset[str], right: frozenset[str], pieces: int) -> None:
-    listing, reachable = _listing(left), _set(right, pieces)
+@given(SETS, SETS, st.integers(1, 4), st.integers(0, 40))
+def test_sets_are_sets(left: frozenset[str], right: frozenset[str], pieces: int, mixed: int) -> None:
+    listing, reachable = _listing(left, mixed), _set(right, pieces)
 
     assert (frozenset(listing), frozenset(reachable)) == (left, right)
     assert (len(listing), len(reachable)) == (len(left), len(right))
@@ -100,6 +104,7 @@ def test_sets_are_sets(left: frozenset[str], right: frozenset[str], pieces: int)
     assert listing - right == left - right
     assert left - reachable == left - right
     assert left & reachable == left & right
+    assert listing & right == right & listing == left & right
     assert reachable.among(left) == left & right
     for digest in left | right:
         assert (digest in listing) == (digest in left)

@@ -9,6 +9,7 @@ incomplete and there is nothing to be done with it: sweeping takes a `CompleteMa
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,7 +33,7 @@ class Holding:
     repository: str
     revisions: frozenset[DigestText] = frozenset()
     tagged: frozenset[DigestText] = frozenset()
-    layers: frozenset[DigestText] | None = None
+    layers: AbstractSet[DigestText] | None = None
     stored_as: Mapping[DigestText, DigestText] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     is_complete: bool = True

@@ -21,6 +21,7 @@ _PREFIX_LENGTH: Final = len(_PREFIX)
 _NAME_LENGTH: Final = 2 * WIDTH
 _PART: Final = 40_000
 _PARTS: Final = 8
+_MIXED: Final = -1
 
 
 def pack(digests: Iterable[DigestText]) -> tuple[bytes, tuple[DigestText, ...]]:
@@ -144,7 +145,7 @@ class DigestListing(AbstractSet[DigestText]):
     __slots__ = ("_length", "_others", "_packed", "_sorted")
 
     def __init__(self) -> None:
-        self._packed: dict[int, bytes] = {}  # by first byte
+        self._packed: dict[int, bytes] = {}  # by first byte, or mixed
         self._others: set[DigestText] = set()
         self._sorted: set[int] = set()
         self._length = 0
@@ -155,6 +156,12 @@ class DigestListing(AbstractSet[DigestText]):
         present = self._packed.get(first)
         self._packed[first] = packed if present is None else present + packed
         self._sorted.discard(first)
+        self._length += len(packed) // WIDTH
+
+    def add_mixed(self, packed: bytes) -> None:
+        """Add packed digests that begin with any bytes."""
+        self._packed[_MIXED] = self._packed.get(_MIXED, b"") + packed
+        self._sorted.discard(_MIXED)
         self._length += len(packed) // WIDTH
 
     def add(self, digests: Iterable[DigestText]) -> None:
@@ -173,16 +180,26 @@ class DigestListing(AbstractSet[DigestText]):
         raw = _raw(digest) if isinstance(digest, str) else digest
         if not isinstance(raw, bytes):
             return raw in self._others
-        # Sorted when first needed, which takes less memory than a set and is seldom: only what an index names is asked.
-        first = raw[0]
-        packed = self._packed.get(first, b"")
-        if first not in self._sorted:
-            packed = self._packed[first] = b"".join(sorted(split(packed)))
-            self._sorted.add(first)
+        return self._finds(raw[0], raw) or self._finds(_MIXED, raw)
+
+    def _finds(self, part: int, raw: bytes) -> bool:
+        """Whether one part has a digest. Each is sorted when first needed, which takes less memory than a set."""
+        packed = self._packed.get(part, b"")
+        if part not in self._sorted:
+            packed = self._packed[part] = b"".join(sorted(split(packed)))
+            self._sorted.add(part)
         at = bisect_left(
             range(len(packed) // WIDTH), raw, key=lambda number: packed[number * WIDTH : (number + 1) * WIDTH]
         )
         return packed[at * WIDTH : (at + 1) * WIDTH] == raw
+
+    def __and__(self, other: AbstractSet[Any]) -> frozenset[DigestText]:
+        # A search takes as long as making the text of some twenty digests, and that takes memory for all of them.
+        if len(other) * 20 < len(self):
+            return frozenset(digest for digest in other if digest in self)
+        return frozenset(self) & other
+
+    __rand__ = __and__
 
     def __iter__(self) -> Iterator[DigestText]:
         for packed in self._packed.values():

@@ -85,7 +85,7 @@ class LayerListing:
     `stored_as` gives, for digests of other algorithms than sha256, the digest of the blob that the link names.
     """
 
-    digests: frozenset[DigestText] = frozenset()
+    digests: AbstractSet[DigestText] = frozenset()
     stored_as: Mapping[DigestText, DigestText] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     is_complete: bool = True

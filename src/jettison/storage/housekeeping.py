@@ -23,7 +23,8 @@ from enum import StrEnum
 from typing import Final
 
 from jettison.collect.mark import Holding
-from jettison.collect.references import DigestText, References
+from jettison.collect.packed import DigestSet, DigestText, pack
+from jettison.collect.references import References
 from jettison.errors import StorageError
 from jettison.oci.digest import Digest
 from jettison.oci.reference import is_repository, is_tag
@@ -149,12 +150,11 @@ class _Finder:
         if not layers.is_complete or layers.problems:
             return found
         needed = needed_by(holding, self._roots)
-        needed |= {layers.stored_as[digest] for digest in layers.stored_as if digest in needed}
-        unneeded = [
-            digest
-            for digest in layers.digests
-            if digest not in needed and layers.stored_as.get(digest, digest) not in needed
-        ]
+        unneeded = layers.digests - needed
+        if layers.stored_as:
+            as_stored = {layers.stored_as[digest] for digest in needed.among(layers.stored_as)}
+            as_stored |= needed.among(layers.stored_as.values())
+            unneeded = {digest for digest in unneeded if layers.stored_as.get(digest, digest) not in as_stored}
         for digest in sorted(unneeded):
             if layers.stored_as.get(digest, digest) in self._condemned:
                 continue
@@ -214,18 +214,22 @@ class _Finder:
         return datetime.fromtimestamp(modified, UTC) <= self._now - self._grace
 
 
-def needed_by(holding: Holding, roots: Roots) -> set[DigestText]:
+def needed_by(holding: Holding, roots: Roots) -> DigestSet:
     """Return every digest that the manifests of one repository lead to, themselves included."""
     waiting = list(holding.revisions | holding.tagged)
-    needed = set(waiting)
+    seen = set(waiting)
+    packed: list[bytes] = []
+    others: set[DigestText] = set()
     while waiting:
         reading = roots.readings.get(waiting.pop())
         if isinstance(reading, References):
-            needed.update(reading.blobs)
-            fresh = [each for each in (*reading.manifests, *reading.named) if each not in needed]
-            needed.update(fresh)
+            packed.append(reading.packed)
+            others.update(reading.others)
+            fresh = [each for each in (*reading.manifests, *reading.named) if each not in seen]
+            seen.update(fresh)
             waiting += fresh
-    return needed
+    seen_packed, seen_others = pack(seen)
+    return DigestSet([*packed, seen_packed], others.union(seen_others))
 
 
 class Housekeeper:

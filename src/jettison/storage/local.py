@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from jettison.collect.blob import StoredBlob
-from jettison.collect.packed import DigestListing, DigestText, pack_exactly
+from jettison.collect.packed import DigestListing, DigestText, pack_exactly, pack_names
 from jettison.errors import StorageError
 from jettison.oci.digest import Digest
 from jettison.oci.problem import Problem
@@ -197,20 +197,24 @@ class LocalStorage:
     def layers(self, repository: str, *, canonical: bool) -> LayerListing:
         """List a repository's layer links. Only links of another algorithm than sha256 are read."""
         listing = _Links(f"{self._root}/{layout.layers_folder(repository)}", "layer")
-        digests: set[DigestText] = set()
+        digests = DigestListing()
         stored_as: dict[DigestText, DigestText] = {}
         for algorithm, names in listing.algorithms(frozenset() if canonical else {layout.CANONICAL}):
+            packed = pack_names(names) if algorithm == layout.CANONICAL else None
+            if packed is not None:
+                digests.add_mixed(packed)
+                continue
             found, foreign = layout.digests_of_folders(algorithm, names)
+            found = list(found)
             listing.foreign(foreign)
+            digests.add(found)
             if algorithm == layout.CANONICAL:
-                digests.update(found)
                 continue
             for digest in found:
-                digests.add(digest)
                 target = listing.target(digest)
                 if target is not None:
                     stored_as[digest] = target
-        return LayerListing(frozenset(digests), stored_as, tuple(listing.problems), listing.is_complete)
+        return LayerListing(digests, stored_as, tuple(listing.problems), listing.is_complete)
 
     def uploads(self, repository: str) -> tuple[Upload, ...]:
         """List a repository's unfinished uploads; one that does not tell when it began, began when its folder says."""
