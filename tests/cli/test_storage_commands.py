@@ -223,6 +223,13 @@ def test_another_collector_is_told_who_holds_the_storage(tree: Path, command: Co
         assert command("gc", "--storage", tree, "--offline", "--dry-run").status == 0
 
 
+def test_a_storage_alone_can_be_scheduled(tree: Path, command: Command) -> None:
+    arguments = ("--cron", "0 3 * * *", "--kind", "crontab", "--print", "--storage", tree, "--offline", "--keep", 1)
+    told = command("schedule", "install", *arguments, "--json")
+    assert told.status == 0, told
+    assert f"--storage {tree} --offline --keep 1 --yes" in told.document["text"]
+
+
 # Beside a serving registry.
 
 

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from jettison.app.apply_plan import ApplyReport, apply_plan
-from jettison.app.registries import AnyRegistry
 from jettison.errors import BrakeError, HistoryError, JettisonError
 from jettison.history.lock import registry_lock
 from jettison.history.model import Outcome, PlannedAction
@@ -18,6 +16,8 @@ from jettison.policy.model import LastImage, Limits
 from jettison.policy.parse import parse_limit
 
 if TYPE_CHECKING:
+    from jettison.app.apply_plan import ApplyReport
+    from jettison.app.registries import AnyRegistry
     from jettison.history.journal import Run
     from jettison.history.store import History
 
@@ -111,7 +111,7 @@ def planned_actions(plan: Plan) -> list[PlannedAction]:
 
 
 async def apply_recorded(
-    registry: AnyRegistry,
+    registry: "AnyRegistry",
     plan: Plan,
     recorder: Recorder,
     limits: Limits,
@@ -119,8 +119,11 @@ async def apply_recorded(
     whole_registry: bool,
     stop: Callable[[], bool],
     progress: Callable[[int, int], None],
-) -> ApplyReport:
+) -> "ApplyReport":
     """Journal the plan, apply it, and note how that ended. `whole_registry`: no repository was left out on request."""
+    # Here, since it brings the HTTP client with it, which a collection without a server does not need.
+    from jettison.app.apply_plan import apply_plan
+
     recorder.run.plan(planned_actions(plan), encode(plan, indent=0))
     report = await apply_plan(
         registry,
@@ -148,7 +151,7 @@ async def apply_recorded(
     return report
 
 
-def apply_status(plan: Plan, report: ApplyReport) -> int:
+def apply_status(plan: Plan, report: "ApplyReport") -> int:
     """Return the exit status of an applied plan."""
     if report.stopped:
         return INTERRUPTED
@@ -167,7 +170,7 @@ def unlisted(plan: Plan) -> bool:
     return any(not problem.repository for problem in plan.problems)
 
 
-def freed(plan: Plan, report: ApplyReport) -> int:
+def freed(plan: Plan, report: "ApplyReport") -> int:
     """Return the bytes that come back: the plan's figure where all was done, else at least what each action frees."""
     if report.is_whole:
         return plan.totals.frees

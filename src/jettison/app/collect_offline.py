@@ -86,8 +86,13 @@ class OfflineCollector:
         return examined
 
     def _recover(self) -> None:
-        """1. Settle what is in quarantine. What a killed run had only written down leaves its links to this one."""
-        for collected in self._quarantine.collections():
+        """1. Settle what is in quarantine. What a killed run had only written down leaves its links to this one.
+
+        Links are missing only where a collector beside a serving registry was killed, and its record is there then: to
+        look at every link of a large registry would take longer than all else.
+        """
+        collections = self._quarantine.collections()
+        for collected in collections:
             held = self._quarantine.held(collected)
             for suspect in collected.suspects:
                 if suspect.digest not in held and suspect.links:
@@ -95,7 +100,8 @@ class OfflineCollector:
             due = self._now() >= collected.until
             self._reexamination.rescan(collected, may_purge=frozenset(held) if due else frozenset())
             self._quarantine.finish(collected)
-        self._reexamination.repair(self._reexamination.roots(), ())
+        if collections:
+            self._reexamination.repair(self._reexamination.roots(), ())
         self._step("recovered")
 
     def _sweep(self, condemned: Condemned) -> None:

@@ -80,7 +80,6 @@ def collect_ours(ground: Ground, collecting: CollectionChoice, recorder: "Record
     Ctrl-C is safe at any point: what was begun is written down in the storage, and the next run goes on with it.
     """
     from jettison.app.collect_ours import collect_offline, collect_online
-    from jettison.app.collect_served import Replicas
     from jettison.app.find_storage import reference_cache
 
     storage = ground.known_storage
@@ -102,6 +101,8 @@ def collect_ours(ground: Ground, collecting: CollectionChoice, recorder: "Record
                 progress=progress_on_terminal("collecting:"),
             )
         else:
+            from jettison.app.collect_served import Replicas
+
             replicas = Replicas(ground.known_access, collecting.replica, ground.server_facts())
 
             async def work(interruption: Interruption) -> "Collected":

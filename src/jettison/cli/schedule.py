@@ -37,7 +37,7 @@ def install(run_arguments: tuple[str, ...], cron: str, kind: str, *, print_only:
     Without REGISTRY it is the configuration's default one.
 
     \b
-    jettison schedule install http://127.0.0.1:5000 --cron "0 0 * * *" --keep 10 --control docker --collector registry
+    jettison schedule install http://127.0.0.1:5000 --cron "0 0 * * *" --keep 10 --control docker
     """
     from jettison.app.access import Overrides, resolve_access
     from jettison.app.configuration import load_configuration
@@ -52,14 +52,20 @@ def install(run_arguments: tuple[str, ...], cron: str, kind: str, *, print_only:
     # What `jettison run` would refuse every night is refused now.
     parsed = run_command.make_context("jettison run", list(arguments)).params
     configuration = load_configuration(parsed["config"])
-    registry = parsed["registry"] or configuration.only_name
-    access = resolve_access(configuration, registry, Overrides())
+    registry = parsed["registry"]
+    if registry is None and parsed["offline"] and parsed["storage"] is not None:
+        from jettison.app.find_storage import open_storage
+
+        registry = open_storage(parsed["storage"]).name
+    else:
+        access = resolve_access(configuration, registry, Overrides())
+        registry = registry or configuration.only_name or access.name
     PolicyChoice(**{name: parsed[name] for name in PolicyChoice.__dataclass_fields__}).load(
         *configuration.policy_of(registry)
     )
     secrets = [entry.auth.password_env for entry in configuration.registries.values() if entry.auth]
     installation = install_job(
-        registry or access.name,
+        registry,
         ["run", *arguments],
         cron,
         kind=kind,  # type: ignore[arg-type]  # click.Choice gives one of the three
