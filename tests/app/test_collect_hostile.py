@@ -22,13 +22,18 @@ from tests.app.collecting import (
     quarantined,
 )
 
+from jettison.app.same_storage import show_same_storage
 from jettison.collect.quarantine import Collected
 from jettison.collect.safety import Margins
 from jettison.errors import LockedError, StorageError
+from jettison.registry.client import RegistryClient
 from jettison.storage.files import open_folder
 from jettison.storage.lease import take_lease
 from jettison.storage.links import write_layer_link
+from jettison.storage.local import LocalStorage
 from jettison.storage.quarantine import Quarantine
+from jettison.testing import faults
+from jettison.testing.faulty import FaultyServer
 from jettison.testing.images import image, push
 from jettison.testing.registry_server import RegistryServer
 from jettison.testing.storage_tree import StorageTree
@@ -260,7 +265,7 @@ def _lost(root: Path, quarantine: Quarantine) -> tuple[Collected, ...]:
     return quarantine.collections()
 
 
-async def test_a_replica_answers_through_a_proxy_that_refuses_deletion(prepared: RegistryServer) -> None:
+async def test_nothing_is_moved_where_the_server_deletes_nothing(prepared: RegistryServer) -> None:
     prepared.stop()
     prepared.delete = False
     prepared.start()
@@ -268,3 +273,27 @@ async def test_a_replica_answers_through_a_proxy_that_refuses_deletion(prepared:
     assert (report.quarantined, report.given_up) == (0, 2)
     assert report.problems
     assert_whole([prepared.url], [(APP, KEPT)])
+
+
+@pytest.mark.parametrize("methods", ["HEAD", "DELETE", "(HEAD|DELETE)"])
+async def test_a_no_of_something_that_is_not_the_server_proves_nothing(prepared: RegistryServer, methods: str) -> None:
+    """A proxy in front of a replica knows only some paths, and says 404 for all others."""
+    push(prepared.url, OTHER, image(seed="other"), "other")
+    delete(prepared.url, OTHER, image(seed="other").digest)
+    with FaultyServer(upstream=prepared.url) as proxy:
+        for method in methods.strip("()").split("|"):
+            proxy.when(method, f"/v2/{APP}/blobs/.*", faults.answer(404))
+        report = await collect(prepared.root, proxy.url)
+    assert (report.purged, report.given_up) == (2, 2)
+    assert data_of(prepared.root, LAYER).exists()
+    assert not data_of(prepared.root, image(seed="other").blobs[1].digest).exists()
+    push(prepared.url, APP, GONE, "again")
+    await assert_settled(prepared.root, [prepared], [(APP, GONE), (APP, KEPT)])
+
+
+async def test_storage_and_registry_are_compared_under_a_name_that_the_registry_takes(
+    prepared: RegistryServer,
+) -> None:
+    StorageTree(prepared.root).add("AAA/not legal", KEPT)
+    async with RegistryClient(prepared.url) as client:
+        await show_same_storage(LocalStorage(prepared.root), [client])

@@ -161,7 +161,7 @@ class OnlineCollector:
         if askable and not (await self._all_answer() and await self._forgets_unknown(links)):
             self.report.given_up += len(askable)
             return ()
-        return tuple(askable)
+        return tuple(await self._recognised(askable))
 
     def _without_bodies(
         self, condemned: Sequence[StoredBlob]
@@ -201,6 +201,34 @@ class OnlineCollector:
                 self._refused(error)
                 return False
         return True
+
+    async def _recognised(self, suspects: Sequence[Suspect]) -> list[Suspect]:
+        """Leave out what is linked in repositories of which some replica does not know a blob that is there.
+
+        A later "no" would prove nothing: it may come from a proxy that leads elsewhere, and not from the server.
+        """
+        samples: dict[str, Link] = {}
+        for suspect in suspects:
+            for link in suspect.links:
+                if link.live:
+                    samples.setdefault(link.repository, link)
+        strange: set[str] = set()
+
+        async def one(job: tuple[RegistryClient, Link]) -> None:
+            client, link = job
+            try:
+                if await client.blob_size(link.repository, link.digest) is not None:
+                    return
+                text = f"{client.url} does not know blob {link.digest} of {link.repository}, which the storage has"
+                self._add_problem(Problem("server", f"{text}; does a proxy lead elsewhere?"))
+            except RegistryError as error:
+                self._refused(error, client)
+            strange.add(link.repository)
+
+        await _each([(client, link) for client in self._servers.replicas for link in samples.values()], one)
+        known = [suspect for suspect in suspects if not any(link.repository in strange for link in suspect.links)]
+        self.report.given_up += len(suspects) - len(known)
+        return known
 
     def _write_down(self, suspects: tuple[Suspect, ...], *, purge_now: bool) -> Collected:
         """Write every repository that has or had a link of each, before anything is touched."""

@@ -7,6 +7,7 @@ that is begun over the API, however, makes a folder in the storage that the serv
 from collections.abc import Sequence
 
 from jettison.errors import UnauthorizedError, UnsupportedError, UsageError
+from jettison.oci.reference import is_repository
 from jettison.registry.client import RegistryClient
 from jettison.storage import layout
 from jettison.storage.files import names_in
@@ -18,7 +19,8 @@ async def show_same_storage(storage: LocalStorage, replicas: Sequence[RegistryCl
 
     Raises UsageError where a replica writes elsewhere, or may not be asked, so that nobody knows.
     """
-    names = storage.repositories().names
+    # Under any other name nobody could be asked.
+    names = [name for name in storage.repositories().names if is_repository(name)]
     if not names:
         return
     repository = names[0]
