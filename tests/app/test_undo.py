@@ -177,6 +177,16 @@ async def test_a_repository_is_undone_by_itself(root: Path) -> None:
     assert seen(root) == {APP: after[APP], WEB: before[WEB]}
 
 
+async def test_a_platform_that_had_a_tag_of_its_own_comes_back_without_it(root: Path) -> None:
+    StorageTree(root).add(APP, AMD, ["0.9"], PUSHED)
+    run = await cleaned(root)
+    _, report = await undone(root, run, Selection(tag=lambda name: name == "1.0", is_whole=False))
+    assert report.status == 0
+    tags, manifests, _ = seen(root)[APP]
+    assert set(tags) == {"1.0", signature_tag(OLD.digest), "2.0", "latest"}
+    assert AMD.digest in manifests
+
+
 def test_only_what_a_run_may_have_done_is_taken_back() -> None:
     run = MemoryRun()
     actions = [PlannedAction("delete-manifest", APP, Digest.of(bytes([n])), (f"{n}",)) for n in range(6)]

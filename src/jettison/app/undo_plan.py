@@ -10,6 +10,7 @@ from jettison.oci.digest import Digest
 from jettison.oci.graph import Graph
 from jettison.oci.inventory import Repository, Tag
 from jettison.oci.manifest import Manifest
+from jettison.oci.reference import subject_of_tag
 from jettison.plan.model import ActionKind
 
 
@@ -128,7 +129,8 @@ def limited(
 ) -> dict[str, Taken]:
     """Return the part that is wanted: of wanted repositories; with `tag`, wanted tags with all that follows them.
 
-    A tag's manifest follows it, and to that belong its children and referrers, with their own tags (promise 4).
+    A tag's manifest follows it, and to that belong its children and referrers (promise 4). Of other tags only those of
+    the `sha256-<hex>` scheme follow: a platform that had a tag of its own comes back without it.
     """
     wanted = {name: each for name, each in taken.items() if repository(name)}
     if tag is None:
@@ -140,7 +142,7 @@ def limited(
         tags = {
             text: digest
             for text, digest in each.tags.items()
-            if tag(text) or (digest in following and digest not in roots)
+            if tag(text) or (digest in following and subject_of_tag(text) in following)
         }
         if tags:
             found[name] = Taken(name, each.manifests & following.keys(), tags)
