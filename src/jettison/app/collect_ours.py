@@ -133,7 +133,8 @@ def _journalled(recorder: Recorder, what: str, report: CollectionReport) -> Iter
         f"{done.purged} purged ({done.purged_bytes} bytes), {done.restored} restored, {done.given_up} given up",
     )
     recorder.totals |= {
-        "collected_blobs": done.quarantined + done.purged,
+        # What is purged in the run that quarantined it is one blob, not two.
+        "collected_blobs": max(done.quarantined, done.purged),
         "purged_bytes": done.purged_bytes,
         "quarantined_bytes": done.quarantined_bytes,
     }
