@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from jettison.collect.mark import CompleteMark
 from jettison.collect.references import References
@@ -124,3 +126,47 @@ def test_what_a_known_manifest_needs_stays_where_its_data_is_gone(root: Path) ->
     mark = roots.mark()
     assert isinstance(mark, CompleteMark)
     assert set(KEPT.sizes()) <= mark.reachable
+
+
+def test_damage_at_any_byte_counts_as_an_empty_cache(tmp_path: Path) -> None:
+    entries = {
+        str(Digest.of(b"1")): References.of((Digest.of(b"a"), Digest.of(b"b"))),
+        str(Digest.of(b"2")): References.of((), (Digest.of(b"c"),), (Digest.of(b"d"),)),
+        str(Digest.of(b"3", "sha512")): References(),
+    }
+    cache = ReferenceCache(tmp_path, "x")
+    cache.remember(entries)
+    content = cache.path.read_bytes()
+
+    for at in range(len(content)):
+        for damaged in (content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :], content[:at]):
+            cache.path.write_bytes(damaged)
+            assert ReferenceCache(tmp_path, "x").known(entries.keys()) == {}, at
+
+
+BUILT = [
+    image([b"shared"], seed=1),
+    image([b"shared", b"other"], seed=2, layer_algorithm="sha512"),
+    index([image([b"shared"], seed=1), image(seed=4)]),
+    index([index([image(seed=5)]), image(seed=6)], subject=image(seed=7)),
+    artifact([b"sbom"], subject=image([b"shared"], seed=1)),
+]
+STEPS = st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["push", "delete", "look"])), max_size=8)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+def test_marking_finds_the_same_with_and_without_it(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, str]]
+) -> None:
+    root = tmp_path_factory.mktemp("tree") / "registry"
+    StorageTree(root).add("app", BUILT[0], ["0"], OLD)
+    for number, step in steps:
+        built = BUILT[number]
+        link = root / layout.revision_link("app", built.digest)
+        if step == "push":
+            StorageTree(root).add("app", built, [f"{number}"], OLD)
+        elif step == "delete" and link.exists():
+            link.unlink()
+            (root / layout.tag_link("app", f"{number}")).unlink()
+        assert _condemned(root, _cache(root)) == _condemned(root, None)

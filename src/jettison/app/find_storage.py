@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from jettison.control.config_file import RegistryConfiguration
     from jettison.control.running import Mount, RunningRegistry
+    from jettison.storage.folder_memory import FolderMemory
     from jettison.storage.reference_cache import ReferenceCache
 
 _SCHEME_END: Final = "://"
@@ -104,6 +105,15 @@ def reference_cache(storage: LocalStorage) -> "ReferenceCache":
     from jettison.storage.reference_cache import ReferenceCache
 
     return ReferenceCache(platformdirs.user_cache_path("jettison"), storage.name)
+
+
+def folder_memory(storage: LocalStorage) -> "FolderMemory":
+    """Return what earlier dry runs listed in the storage, in the user's cache folder."""
+    import platformdirs
+
+    from jettison.storage.folder_memory import FolderMemory
+
+    return FolderMemory(platformdirs.user_cache_path("jettison"), storage.name)
 
 
 def _is_below(path: str, folder: str) -> bool:

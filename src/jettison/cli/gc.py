@@ -82,12 +82,13 @@ def _dry_run(ground: "Ground", collecting: CollectionChoice, *, as_json: bool) -
     from datetime import UTC, datetime
 
     from jettison.app.examine import examine, foretell
-    from jettison.app.find_storage import reference_cache
+    from jettison.app.find_storage import folder_memory, reference_cache
     from jettison.cli.render_collection import document, print_foretold
 
     storage, now, serving = ground.known_storage, datetime.now(UTC), not ground.offline
+    memory = folder_memory(storage)
     found = examine(
-        storage,
+        storage.remembering(memory),
         now,
         collecting.margins(),
         reference_cache(storage),
@@ -96,6 +97,7 @@ def _dry_run(ground: "Ground", collecting: CollectionChoice, *, as_json: bool) -
     )
     facts = ground.server_facts() if serving and not collecting.replica else None
     cacheless = facts is not None and facts.cacheless
+    memory.save()
     report = foretell(storage, found, now, serving=serving, cacheless=cacheless)
     status = 0 if report.is_whole else 4
     if as_json:

@@ -4,9 +4,10 @@ import os
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, Self
 
 from jettison.collect.blob import StoredBlob
 from jettison.collect.packed import DigestListing, DigestText, pack_exactly, pack_names
@@ -41,6 +42,9 @@ from jettison.storage.layout import readable
 from jettison.storage.place import find_root
 from jettison.storage.walk import list_repositories
 
+if TYPE_CHECKING:
+    from jettison.storage.folder_memory import FolderMemory
+
 _SMALL: Final = 8192
 """Bytes; nearly all manifests are smaller."""
 
@@ -54,6 +58,13 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self.root = find_root(root)
         self._root = str(self.root)
+        self._memory: FolderMemory | None = None
+
+    def remembering(self, memory: "FolderMemory") -> Self:
+        """Return the same storage for looking at only: what `memory` has is not listed anew."""
+        made = copy(self)
+        made._memory = memory  # noqa: SLF001  # of the same class
+        return made
 
     @property
     def name(self) -> str:
@@ -82,8 +93,12 @@ class LocalStorage:
                 continue
             for prefix in listed(f"{layout.BLOBS}/{algorithm}"):
                 folder = f"{layout.BLOBS}/{algorithm}/{prefix}"
-                names = listed(folder)
-                packed = layout.packed_blobs(algorithm, names, prefix)
+                known, packed = self._recall(folder)
+                names: list[str] = []
+                if packed is None:
+                    names = listed(folder)
+                    packed = layout.packed_blobs(algorithm, names, prefix)
+                    self._note(folder, known, packed)
                 if packed is not None:
                     listing.add_packed(packed)
                 else:
@@ -199,9 +214,14 @@ class LocalStorage:
         listing = _Links(f"{self._root}/{layout.layers_folder(repository)}", "layer")
         digests = DigestListing()
         stored_as: dict[DigestText, DigestText] = {}
-        for algorithm, names in listing.algorithms(frozenset() if canonical else {layout.CANONICAL}):
+        folder = f"{layout.layers_folder(repository)}/{layout.CANONICAL}"
+        before, known = self._recall(folder) if canonical else (None, None)
+        if known is not None:
+            digests.add_mixed(known)
+        for algorithm, names in listing.algorithms(frozenset() if canonical and known is None else {layout.CANONICAL}):
             packed = pack_names(names) if algorithm == layout.CANONICAL else None
             if packed is not None:
+                self._note(folder, before, packed)
                 digests.add_mixed(packed)
                 continue
             found, foreign = layout.digests_of_folders(algorithm, names)
@@ -230,6 +250,20 @@ class LocalStorage:
                 return ()
             raise _cannot("list", Path(folder), error) from error
         return tuple(uploads)
+
+    def _recall(self, folder: str) -> tuple[os.stat_result | None, bytes | None]:
+        """Return what is known of a folder before it is listed, and what is in it where that is remembered."""
+        if self._memory is None:
+            return None, None
+        try:
+            known = status(f"{self._root}/{folder}")
+        except OSError:  # listing it tells why
+            return None, None
+        return known, self._memory.recall(folder, known)
+
+    def _note(self, folder: str, known: os.stat_result | None, packed: bytes | None) -> None:
+        if self._memory is not None and known is not None and packed is not None:
+            self._memory.note(folder, known, packed)
 
     @contextmanager
     def _tags_folder(self, repository: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
