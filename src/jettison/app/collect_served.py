@@ -13,6 +13,7 @@ from jettison.app.same_storage import show_same_storage
 from jettison.app.serving import ServerFacts
 from jettison.collect.safety import Barriers, Margins
 from jettison.errors import PreflightError
+from jettison.oci.reference import is_repository
 from jettison.registry.client import RegistryClient
 from jettison.registry.url import RegistryUrl
 from jettison.storage.lease import Lease
@@ -52,9 +53,9 @@ async def check_served(storage: LocalStorage, clients: Sequence[RegistryClient])
 
     Raises PreflightError where it deletes nothing, UsageError where it is read-only or another registry's.
     """
-    names = storage.repositories().names
+    name = next(filter(is_repository, storage.repositories().names), "jettison/preflight")
     for client in clients:
-        abilities = await client.preflight(names[0] if names else "jettison/preflight")
+        abilities = await client.preflight(name)
         if abilities.read_only:
             raise PreflightError(f"{client.url} is read-only, so nobody pushes meanwhile: collect with --offline")
         if not abilities.deletes_manifests:

@@ -238,8 +238,14 @@ class Shelf:
         return ""
 
     def finish(self, collected: Collected) -> None:
-        """Forget a collection that holds nothing any more."""
-        self._quarantine.finish(collected)
+        """Forget a collection that holds nothing any more.
+
+        One with links of another algorithm than sha256 stays for the next gc: only its record tells which blob they
+        stand for, and a run that was killed may have left links to repair.
+        """
+        links = (link for suspect in collected.suspects for link in suspect.links)
+        if all(link.digest.startswith(f"{layout.CANONICAL}:") for link in links):
+            self._quarantine.finish(collected)
 
     def _had(self, repository: str, digest: Digest) -> bool:
         """Whether the repository had a link of the blob: nobody may reach a blob by an undo who could not before."""
