@@ -1,5 +1,6 @@
 """A docker engine of the tests' own, with registries in containers."""
 
+import contextlib
 import http.client
 import shutil
 import signal
@@ -97,6 +98,8 @@ class DockerEngine:
             "containerd-namespace": self._folder.name,
             "containerd-plugins-namespace": f"{self._folder.name}-plugins",
             "shutdown-timeout": "5",
+            # Engines that share a parent remove each other's control groups, and a container then fails to start.
+            "cgroup-parent": f"/{self._folder.name}",
         }
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -127,6 +130,7 @@ class DockerEngine:
                 process.kill()
                 process.wait()
         if self._folder != Path():
+            _remove_groups(self._folder.name)
             shutil.rmtree(self._folder)
             self._folder = Path()
 
@@ -293,3 +297,10 @@ class RegistryContainer:
         finally:
             connection.close()
         return True
+
+
+def _remove_groups(name: str) -> None:
+    """Remove the engine's control groups, in each hierarchy of version 1 or the one of version 2. They hold nothing."""
+    for folder in (*Path("/sys/fs/cgroup").glob(f"*/{name}"), Path("/sys/fs/cgroup") / name):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
