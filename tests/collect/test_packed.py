@@ -114,8 +114,14 @@ def test_sets_are_sets(left: frozenset[str], right: frozenset[str], pieces: int,
 def test_a_large_listing_is_taken_apart_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     digests = frozenset(str(Digest.of(bytes([a, b]))) for a in range(40) for b in range(40))
     taken = frozenset(sorted(digests)[::3])
-    for part in (1, 7, 100, 1600, 10_000):
-        monkeypatch.setattr(packed, "_PART", part)
-        for parts in (1, 8):
-            monkeypatch.setattr(packed, "_PARTS", parts)
-            assert _listing(digests) - _set(taken, 5) == digests - taken
+    for pieces in (1, 2, 5, 1000):
+        monkeypatch.setattr(packed, "_PIECES", pieces)
+        assert _listing(digests) - _set(taken, 5) == digests - taken
+        assert _set(taken, 5).among(digests) == taken
+
+
+def test_a_digest_that_begins_like_a_taken_one_is_kept() -> None:
+    alike = ONE[:23] + "0" * 48
+
+    assert _listing(frozenset({alike, TWO})) - _set(frozenset({ONE}), 1) == {TWO}
+    assert alike not in _set(frozenset({ONE}), 1)

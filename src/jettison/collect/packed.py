@@ -19,8 +19,7 @@ WIDTH: Final = 32
 _PREFIX: Final = "sha256:"
 _PREFIX_LENGTH: Final = len(_PREFIX)
 _NAME_LENGTH: Final = 2 * WIDTH
-_PART: Final = 40_000
-_PARTS: Final = 8
+_PIECES: Final = 1000
 _MIXED: Final = -1
 
 
@@ -83,6 +82,15 @@ def split(packed: bytes) -> list[bytes]:
     return [packed[at : at + WIDTH] for at in range(0, len(packed), WIDTH)]
 
 
+def beginnings(packed: bytes) -> list[int]:
+    """Return the first eight bytes of each packed digest as a number.
+
+    Numbers take a third of the time and memory of what they begin. Two digests that begin alike, which nobody has seen,
+    are then taken for one: good enough for what errs by keeping a blob.
+    """
+    return memoryview(packed).cast("Q")[:: WIDTH // 8].tolist()
+
+
 def _raw(digest: DigestText) -> bytes | DigestText:
     return bytes.fromhex(digest[_PREFIX_LENGTH:]) if digest.startswith(_PREFIX) else digest
 
@@ -90,8 +98,7 @@ def _raw(digest: DigestText) -> bytes | DigestText:
 class DigestSet(AbstractSet[DigestText]):
     """A set of digests made of packed ones, in which any may stand more than once, and of others.
 
-    Looking one up makes a set of them all, which takes four times the memory; taking them away from other digests does
-    not.
+    Looking one up makes a set of them all, which takes four times the memory; taking them away from a listing does not.
     """
 
     __slots__ = ("_all", "_others", "_packed")
@@ -120,23 +127,31 @@ class DigestSet(AbstractSet[DigestText]):
     def __repr__(self) -> str:
         return f"<{len(self)} digests>"
 
-    def take_from(self, raws: set[bytes]) -> None:
-        """Take all that is in this set away from a set of 32-byte digests."""
-        for packed in self._packed:
-            raws.difference_update(split(packed))
+    def beginnings(self) -> set[int]:
+        """Return the beginnings of all that is packed."""
+        found: set[int] = set()
+        for start in range(0, len(self._packed), _PIECES):
+            found.update(beginnings(b"".join(self._packed[start : start + _PIECES])))
+        return found
 
     def among(self, digests: Iterable[DigestText]) -> set[DigestText]:
         """Return those of some digests that are in this set."""
         wanted = set(digests)
         packed, others = pack(wanted)
         left = set(split(packed))
-        self.take_from(left)
+        for part in self._parts() if left else ():
+            left.difference_update(part)
         return wanted.difference(unpack(b"".join(left)), (other for other in others if other not in self._others))
 
     def _raws(self) -> frozenset[bytes]:
         if self._all is None:
-            self._all = frozenset(raw for packed in self._packed for raw in split(packed))
+            self._all = frozenset().union(*self._parts())
         return self._all
+
+    def _parts(self) -> Iterator[list[bytes]]:
+        """Yield all one by one, many at a time: most pieces hold a handful, and would each cost a call."""
+        for start in range(0, len(self._packed), _PIECES):
+            yield split(b"".join(self._packed[start : start + _PIECES]))
 
 
 class DigestListing(AbstractSet[DigestText]):
@@ -213,17 +228,14 @@ class DigestListing(AbstractSet[DigestText]):
         return f"<{len(self)} listed digests>"
 
     def __sub__(self, other: AbstractSet[Any]) -> frozenset[DigestText]:
+        # By beginnings where both are packed: what is left is surely not in the other set.
         if not isinstance(other, DigestSet):
             return frozenset(digest for digest in self if digest not in other)
         left = [digest for digest in self._others if digest not in other]
-        part: set[bytes] = set()
-        # In parts, since a set of all digests takes four times the memory of all else; each part costs a look at all
-        # that is taken away, so a large listing has few.
-        largest = max(_PART, self._length // _PARTS)
-        for number, packed in enumerate(self._packed.values(), start=1):
-            part.update(split(packed))
-            if len(part) >= largest or number == len(self._packed):
-                other.take_from(part)
-                left += unpack(b"".join(part))
-                part = set()
+        taken = other.beginnings()
+        for packed in self._packed.values():
+            here = beginnings(packed)
+            if not taken.issuperset(here):
+                alone = [raw for raw, beginning in zip(split(packed), here, strict=True) if beginning not in taken]
+                left += unpack(b"".join(alone))
         return frozenset(left)

@@ -60,9 +60,9 @@ class ReferenceCache:
         if self._kept is None:
             self._kept = self._load()
         kept = self._kept
-        found = kept.keys() & digests
-        self._used |= found
-        return {digest: _references(kept[digest]) for digest in found}
+        found = [digest for digest in digests if digest in kept]
+        self._used.update(found)
+        return dict(zip(found, map(_references, map(kept.__getitem__, found)), strict=True))
 
     def remember(self, entries: Mapping[DigestText, References]) -> None:
         """Keep these, whose bodies had their digests, beside what was asked for before."""
