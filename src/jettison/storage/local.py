@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime
@@ -34,12 +33,13 @@ from jettison.storage.files import (
     open_folder,
     read_file,
     read_small,
-    sizes_of,
     status,
     unreadable,
 )
 from jettison.storage.layout import readable
+from jettison.storage.link_folder import LinkFolder, malformed
 from jettison.storage.place import find_root
+from jettison.storage.remembered_tags import RememberedTags, stamps_of
 from jettison.storage.walk import list_repositories
 
 if TYPE_CHECKING:
@@ -173,12 +173,17 @@ class LocalStorage:
         """Read what a repository's tags point to; whatever is unusual is left to the slower reading of one tag."""
         targets: dict[str, DigestText] = {}
         problems: list[Problem] = []
+        before, remembered = self._remembered_tags(repository)
+        if remembered is not None:
+            return TargetListing(dict(zip(remembered.names, remembered.targets, strict=True)))
         with self._tags_folder(repository, problems) as (folder, names):
+            stamps = None if before is None else stamps_of(names, folder)
             links = read_small([f"{name}/current/link" for name in names], folder, layout.LONGEST_LINK)
             contents = [(content or b"").decode("ascii", "replace") for content in links]
             if pack_exactly(contents) is not None:
-                targets.update(zip(names, contents, strict=True))
-                return TargetListing(targets)
+                if stamps is not None:
+                    self._remember_tags(repository, before, RememberedTags(names, stamps, contents))
+                return TargetListing(dict(zip(names, contents, strict=True)))
             for name in names:
                 tag = _read_tag(folder, name)
                 if isinstance(tag, Tag):
@@ -189,7 +194,7 @@ class LocalStorage:
 
     def revisions(self, repository: str, *, read: bool) -> RevisionListing:
         """List a repository's revisions, whose links all have one size if they are whole."""
-        listing = _Links(f"{self._root}/{layout.revisions_folder(repository)}", "revision")
+        listing = LinkFolder(f"{self._root}/{layout.revisions_folder(repository)}", "revision")
         digests: set[DigestText] = set()
         pushed: dict[DigestText, datetime] = {}
         for algorithm, names in listing.algorithms():
@@ -211,7 +216,7 @@ class LocalStorage:
 
     def layers(self, repository: str, *, canonical: bool) -> LayerListing:
         """List a repository's layer links. Only links of another algorithm than sha256 are read."""
-        listing = _Links(f"{self._root}/{layout.layers_folder(repository)}", "layer")
+        listing = LinkFolder(f"{self._root}/{layout.layers_folder(repository)}", "layer")
         digests = DigestListing()
         stored_as: dict[DigestText, DigestText] = {}
         folder = f"{layout.layers_folder(repository)}/{layout.CANONICAL}"
@@ -265,14 +270,29 @@ class LocalStorage:
         if self._memory is not None and known is not None and packed is not None:
             self._memory.note(folder, known, packed)
 
+    def _remembered_tags(self, repository: str) -> "tuple[os.stat_result | None, RememberedTags | None]":
+        """Return what is known of the folder of tags, and the tags where none has changed since they were read."""
+        before, content = self._recall(layout.tags_folder(repository))
+        if content is None:
+            return before, None
+        tags = RememberedTags.decoded(content)
+        with self._tags_folder(repository, [], listed=False) as (folder, _):
+            return before, tags if stamps_of(tags.names, folder) == tags.stamps else None
+
+    def _remember_tags(self, repository: str, before: os.stat_result | None, tags: RememberedTags) -> None:
+        if tags.is_safe:
+            self._note(layout.tags_folder(repository), before, tags.encoded())
+
     @contextmanager
-    def _tags_folder(self, repository: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
+    def _tags_folder(
+        self, repository: str, problems: list[Problem], *, listed: bool = True
+    ) -> Iterator[tuple[int, list[str]]]:
         """Open the folder of tags and list it; what cannot be listed is noted and has no names."""
         folder = -1
         names: list[str] = []
         try:
             folder = open_folder(f"{self._root}/{layout.tags_folder(repository)}")
-            names = sorted(names_in(folder))
+            names = sorted(names_in(folder)) if listed else []
         except OSError as error:
             if not is_absent(error):
                 problems.append(unreadable("the tags", error, code="unlisted"))
@@ -293,7 +313,7 @@ class LocalStorage:
             raise _cannot("read", Path(path), error) from error
         digest = layout.parse_link(content)
         if digest is None:
-            raise StorageError(f"{path}: {_malformed(content)}; push the tag again to repair it")
+            raise StorageError(f"{path}: {malformed(content)}; push the tag again to repair it")
         return digest
 
     def has_revision(self, repository: str, digest: Digest) -> bool:
@@ -306,104 +326,6 @@ class LocalStorage:
                 return False
             raise _cannot("read", Path(path), error) from error
         return True
-
-
-class _Links:
-    """The links below one folder of a repository, `<algorithm>/<hex>/link`, and what is wrong with them."""
-
-    def __init__(self, folder: str, kind: str) -> None:
-        self._folder = folder
-        self._kind = kind
-        self._descriptor = -1
-        self._hex = 0
-        self.problems: list[Problem] = []
-        self.is_complete = True
-
-    def algorithms(self, but: AbstractSet[str] = frozenset()) -> Iterator[tuple[str, list[str]]]:
-        """Yield each algorithm with the names in its folder, which stays open until the next one is asked for."""
-        try:
-            algorithms = sorted(names_in(self._folder))
-        except OSError as error:
-            self._unlisted("", error)
-            return
-        for algorithm in algorithms:
-            if algorithm in but:
-                continue
-            if algorithm not in layout.HEX_LENGTH:
-                self.foreign([algorithm])
-                continue
-            try:
-                self._descriptor = open_folder(f"{self._folder}/{algorithm}")
-            except OSError as error:
-                self._unlisted(algorithm, error)
-                continue
-            self._hex = len(algorithm) + 1
-            try:
-                try:
-                    names = names_in(self._descriptor)
-                except OSError as error:
-                    self._unlisted(algorithm, error)
-                    continue
-                yield algorithm, names
-            finally:
-                os.close(self._descriptor)
-
-    def foreign(self, names: Iterable[str]) -> None:
-        """Note names that stand for no digest."""
-        self.problems += [
-            Problem(
-                "foreign", f"{readable(name)!r} among the {self._kind} links is none of the registry's", blocks=False
-            )
-            for name in names
-        ]
-
-    def link(self, digest: DigestText, *, read: bool) -> os.stat_result | None:
-        """Return what the system knows of a link, None where there is none; note what is wrong with it."""
-        name = digest[self._hex :]
-        try:
-            link = status(f"{name}/link", self._descriptor)
-        except OSError as error:
-            if is_absent(error):
-                return None
-            self.problems.append(unreadable(f"the {self._kind} link of {digest}", error, code="unreadable-link"))
-            return status(name, self._descriptor)
-        if read or link.st_size != len(digest):
-            target = self.target(digest)
-            if target is not None and target != digest:
-                text = f"the {self._kind} link of {digest} names another digest, {target}"
-                self.problems.append(Problem("misleading-link", text))
-        return link
-
-    def unusual(self, digests: list[DigestText]) -> list[DigestText]:
-        """Return those whose link has not the size that it should have, or cannot be looked at."""
-        sizes = sizes_of([f"{digest[self._hex :]}/link" for digest in digests], self._descriptor)
-        return [digest for digest, size in zip(digests, sizes, strict=True) if size != len(digest)]
-
-    def target(self, digest: DigestText) -> Digest | None:
-        """Return what a link names; None where it is missing or damaged, and damage is noted."""
-        try:
-            content = read_file(f"{digest[self._hex :]}/link", layout.LONGEST_LINK, self._descriptor)
-        except (OSError, TooLargeError) as error:
-            if not (isinstance(error, OSError) and is_absent(error)):
-                what = f"the {self._kind} link of {digest}"
-                self.problems.append(unreadable(what, error, code="unreadable-link"))
-            return None
-        target = layout.parse_link(content)
-        if target is None:
-            text = f"the {self._kind} link of {digest} is damaged: {_malformed(content)}"
-            self.problems.append(Problem("damaged-link", text))
-        return target
-
-    def _unlisted(self, algorithm: str, error: OSError) -> None:
-        if isinstance(error, FileNotFoundError):
-            return
-        if isinstance(error, NotADirectoryError) and algorithm:
-            self.foreign([algorithm])
-            return
-        self.is_complete = False
-        self.problems.append(
-            unreadable(f"the {algorithm} {self._kind} links".replace("  ", " "), error, code="unlisted")
-        )
 
 
 def _data(digest: DigestText) -> str:
@@ -427,7 +349,7 @@ def _read_tag(folder: int, name: str) -> Tag | Problem:
         return unreadable(f"tag {shown}", error, code="unreadable-link")
     digest = layout.parse_link(content)
     if digest is None:
-        return Problem("damaged-link", f"what tag {shown} points to is damaged: {_malformed(content)}")
+        return Problem("damaged-link", f"what tag {shown} points to is damaged: {malformed(content)}")
     if not is_tag(name):
         return Problem("bad-name", f"{shown!r} is no legal tag")
     return Tag(name, digest, pushed)
@@ -448,12 +370,6 @@ def _read_upload(folder: str, identifier: str) -> Upload | None:
     except (OSError, TooLargeError):
         size = 0
     return Upload(identifier, started or datetime.fromtimestamp(its_folder.st_mtime, UTC), size)
-
-
-def _malformed(content: bytes) -> str:
-    if not content:
-        return "it is empty"
-    return f"{content[:80].decode('ascii', 'backslashreplace')!r} is no digest"
 
 
 def _foreign(path: str) -> Problem:
