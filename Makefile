@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format tools lock clean bench bench-collect compat soak soak-compare
+.PHONY: help demo test lint types format tools lock clean bench bench-collect compat soak soak-compare formal
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -52,6 +52,9 @@ soak: $(VENV)/.made-dev tools ## run load on real registries while our collector
 
 soak-compare: $(VENV)/.made-dev tools ## run the same load with the registry's own collector, and count what it loses
 	$(BIN)/python -m tests.soak.soak --minutes $(or $(MINUTES),2) --collector registry
+
+formal: $(VENV)/.made-dev tools ## check the models of collecting while the registry serves
+	$(BIN)/python -m formal.check
 
 lock: $(VENV)/.made-dev ## pin the newest allowed versions of all packages
 	$(BIN)/python -m pip install --quiet uv
