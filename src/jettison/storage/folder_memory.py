@@ -17,13 +17,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from jettison.storage import cache_file
+
 _HEADING: Final = b"jettison folders 1\n"
-_BODY: Final = len(_HEADING) + sha256().digest_size
 _ENTRY: Final = struct.Struct("<IIqqQ")
 _SUSPECT: Final = 2_000_000_000
 """Nanoseconds: the coarsest file systems tell even seconds only."""
 
 _Stamp = tuple[int, int, int]
+_Entry = tuple[_Stamp, bytes]
 
 
 class FolderMemory:
@@ -34,68 +36,56 @@ class FolderMemory:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.path = folder / f"folders-{sha256(os.fsencode(name)).hexdigest()[:32]}"
-        self._before: dict[str, tuple[_Stamp, bytes]] | None = None
-        self._kept: dict[str, tuple[_Stamp, bytes]] = {}
-        self._is_new = False
+        self._before: dict[str, _Entry] | None = None
+        self._recalled: set[str] = set()
+        self._new: dict[str, _Entry] = {}
 
     def recall(self, path: str, status: os.stat_result) -> bytes | None:
         """Return the packed digests in a folder, None where it has changed since or was never listed."""
         if self._before is None:
-            self._before = self._load()
-        entry = self._before.get(path)
+            self._before = cache_file.read(self.path, _HEADING, _decoded) or {}
+        # It is given away, not kept: what is in use already should not be held twice.
+        entry = self._before.pop(path, None)
         if entry is None or entry[0] != _stamp(status):
             return None
-        self._kept[path] = entry
+        self._recalled.add(path)
         return entry[1]
 
     def note(self, path: str, status: os.stat_result, packed: bytes) -> None:
         """Keep what a folder holds. `status` must have been read before it was listed."""
         if status.st_mtime_ns < time.time_ns() - _SUSPECT:
-            self._kept[path] = (_stamp(status), packed)
-            self._is_new = True
+            self._recalled.discard(path)
+            self._new[path] = (_stamp(status), packed)
 
     def save(self) -> None:
         """Write what this run saw, if any of it is new. That it cannot be written only makes the next run slower."""
-        if not self._is_new:
+        if not self._new:
             return
-        entries = [
+        before = cache_file.read(self.path, _HEADING, _decoded) or {}
+        kept = {path: before[path] for path in self._recalled if path in before} | self._new
+        entries = (
             part
-            for path, (stamp, packed) in self._kept.items()
+            for path, (stamp, packed) in kept.items()
             for part in (_ENTRY.pack(len(os.fsencode(path)), len(packed), *stamp), os.fsencode(path), packed)
-        ]
-        checksum = sha256()
-        for entry in entries:
-            checksum.update(entry)
-        beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        )
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                with beside.open("wb") as file:
-                    file.writelines([_HEADING, checksum.digest(), *entries])
-                beside.replace(self.path)
-            finally:
-                beside.unlink(missing_ok=True)
+            cache_file.write(self.path, _HEADING, entries)
         except OSError:
             return
-        self._is_new = False
+        self._recalled |= self._new.keys()
+        self._new.clear()
 
-    def _load(self) -> dict[str, tuple[_Stamp, bytes]]:
-        try:
-            content = memoryview(self.path.read_bytes())
-        except OSError:  # none yet, or one that may not be read: the folders themselves are there
-            return {}
-        body = content[_BODY:]
-        if content[:_BODY] != _HEADING + sha256(body).digest():
-            return {}
-        found: dict[str, tuple[_Stamp, bytes]] = {}
-        at = 0
-        while at < len(body):
-            path_length, length, *stamp = _ENTRY.unpack_from(body, at)
-            start = at + _ENTRY.size
-            at = start + path_length + length
-            path = os.fsdecode(bytes(body[start : start + path_length]))
-            found[path] = ((stamp[0], stamp[1], stamp[2]), bytes(body[start + path_length : at]))
-        return found
+
+def _decoded(body: memoryview) -> dict[str, _Entry]:
+    found: dict[str, _Entry] = {}
+    at = 0
+    while at < len(body):
+        path_length, length, *stamp = _ENTRY.unpack_from(body, at)
+        start = at + _ENTRY.size
+        at = start + path_length + length
+        path = os.fsdecode(bytes(body[start : start + path_length]))
+        found[path] = ((stamp[0], stamp[1], stamp[2]), bytes(body[start + path_length : at]))
+    return found
 
 
 def _stamp(status: os.stat_result) -> _Stamp:

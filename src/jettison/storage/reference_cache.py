@@ -26,9 +26,9 @@ from typing import Final
 from jettison.collect.packed import DigestText, pack, unpack
 from jettison.collect.references import References
 from jettison.oci.problem import Problem
+from jettison.storage import cache_file
 
 _HEADING: Final = b"jettison references 2\n"
-_BODY: Final = len(_HEADING) + sha256().digest_size
 _COUNT: Final = struct.Struct("<I")
 
 _Kept = bytes | str
@@ -58,7 +58,7 @@ class ReferenceCache:
     def known(self, digests: AbstractSet[DigestText]) -> Mapping[DigestText, References]:
         """Return those that are known."""
         if self._kept is None:
-            self._kept = self._load()
+            self._kept = cache_file.read(self.path, _HEADING, _decoded) or {}
         kept = self._kept
         found = [digest for digest in digests if digest in kept]
         self._used.update(found)
@@ -71,45 +71,25 @@ class ReferenceCache:
         for digest, references in entries.items():
             is_plain = digest.startswith("sha256:") and not any(references[1:])
             kept[digest] = references.packed if is_plain else _line(references)
-        # Written beside and renamed, so that a run that reads it at the same time sees the old or the new one, whole.
-        beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                body = _encoded(kept)
-                with beside.open("wb") as file:
-                    file.write(_HEADING + sha256(body).digest())
-                    file.write(body)
-                beside.replace(self.path)
-            finally:
-                beside.unlink(missing_ok=True)
+            cache_file.write(self.path, _HEADING, _encoded(kept))
         except OSError as error:
             text = f"what was read of manifests could not be kept in {self.path}: {error.strerror or error}"
             self.problem = Problem("cache", text, blocks=False)
         self._kept = kept
         self._used |= kept.keys()
 
-    def _load(self) -> dict[DigestText, _Kept]:
-        try:
-            content = memoryview(self.path.read_bytes())
-        except OSError:  # none yet, or one that may not be read: the manifests themselves are there
-            return {}
-        body = content[_BODY:]
-        return _decoded(body) if content[:_BODY] == _HEADING + sha256(body).digest() else {}
 
-
-def _encoded(kept: Mapping[DigestText, _Kept]) -> bytes:
+def _encoded(kept: Mapping[DigestText, _Kept]) -> list[bytes]:
     plain = {digest: blobs for digest, blobs in kept.items() if isinstance(blobs, bytes)}
     lines = [f"{digest} {line}" for digest, line in kept.items() if isinstance(line, str)]
-    return b"".join(
-        [
-            _COUNT.pack(len(plain)),
-            pack(plain)[0],
-            struct.pack(f"<{len(plain)}I", *map(len, plain.values())),
-            *plain.values(),
-            "\n".join(lines).encode("ascii"),
-        ]
-    )
+    return [
+        _COUNT.pack(len(plain)),
+        pack(plain)[0],
+        struct.pack(f"<{len(plain)}I", *map(len, plain.values())),
+        *plain.values(),
+        "\n".join(lines).encode("ascii"),
+    ]
 
 
 def _decoded(body: memoryview) -> dict[DigestText, _Kept]:
