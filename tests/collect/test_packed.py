@@ -114,8 +114,10 @@ def test_sets_are_sets(left: frozenset[str], right: frozenset[str], pieces: int,
 def test_a_large_listing_is_taken_apart_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     digests = frozenset(str(Digest.of(bytes([a, b]))) for a in range(40) for b in range(40))
     taken = frozenset(sorted(digests)[::3])
-    for pieces in (1, 2, 5, 1000):
+    for pieces, part, parts in ((1, 1, 1), (2, 7, 8), (5, 100, 200), (1000, 1600, 1), (1000, 9999, 8)):
         monkeypatch.setattr(packed, "_PIECES", pieces)
+        monkeypatch.setattr(packed, "_PART", part)
+        monkeypatch.setattr(packed, "_PARTS", parts)
         assert _listing(digests) - _set(taken, 5) == digests - taken
         assert _set(taken, 5).among(digests) == taken
 

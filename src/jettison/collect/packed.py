@@ -19,6 +19,8 @@ WIDTH: Final = 32
 _PREFIX: Final = "sha256:"
 _PREFIX_LENGTH: Final = len(_PREFIX)
 _NAME_LENGTH: Final = 2 * WIDTH
+_PART: Final = 40_000
+_PARTS: Final = 8
 _PIECES: Final = 1000
 _MIXED: Final = -1
 
@@ -127,12 +129,24 @@ class DigestSet(AbstractSet[DigestText]):
     def __repr__(self) -> str:
         return f"<{len(self)} digests>"
 
-    def beginnings(self) -> set[int]:
-        """Return the beginnings of all that is packed."""
-        found: set[int] = set()
+    def missing_from(self, listed: Sequence[bytes]) -> list[bytes]:
+        """Return those of some packed digests that are not in this set, one by one.
+
+        One that begins like a digest of this set is not among them.
+        """
+        left: set[int] = set()
+        for packed in listed:
+            left.update(beginnings(packed))
         for start in range(0, len(self._packed), _PIECES):
-            found.update(beginnings(b"".join(self._packed[start : start + _PIECES])))
-        return found
+            left.difference_update(beginnings(b"".join(self._packed[start : start + _PIECES])))
+        if not left:
+            return []
+        return [
+            raw
+            for packed in listed
+            for raw, beginning in zip(split(packed), beginnings(packed), strict=True)
+            if beginning in left
+        ]
 
     def among(self, digests: Iterable[DigestText]) -> set[DigestText]:
         """Return those of some digests that are in this set."""
@@ -232,10 +246,12 @@ class DigestListing(AbstractSet[DigestText]):
         if not isinstance(other, DigestSet):
             return frozenset(digest for digest in self if digest not in other)
         left = [digest for digest in self._others if digest not in other]
-        taken = other.beginnings()
-        for packed in self._packed.values():
-            here = beginnings(packed)
-            if not taken.issuperset(here):
-                alone = [raw for raw, beginning in zip(split(packed), here, strict=True) if beginning not in taken]
-                left += unpack(b"".join(alone))
+        # In parts, which take less memory than all at once; each costs a look at all that is taken away.
+        largest = max(_PART, self._length // _PARTS)
+        part: list[bytes] = []
+        for number, packed in enumerate(self._packed.values(), start=1):
+            part.append(packed)
+            if sum(map(len, part)) >= largest * WIDTH or number == len(self._packed):
+                left += unpack(b"".join(other.missing_from(part)))
+                part = []
         return frozenset(left)
