@@ -697,3 +697,18 @@ def test_the_reader_of_the_output_goes_away(filled_28: RegistryServer) -> None:
     told = end(process)
     assert "Traceback" not in told.err
     assert told.status in (0, 1)
+
+
+def test_a_plan_of_some_repositories_does_not_look_like_a_listing_that_shrank(
+    filled_28: RegistryServer, command: Command, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "c"):
+        push(filled_28.url, name, NEW, "v1")
+    assert command("run", filled_28.url, *RUN).status == 0
+    push(filled_28.url, APP, OLD, "v1")
+    plan = tmp_path / "plan.json"
+    policy = [word for word in RUN if word != "--yes"]
+    assert command("plan", filled_28.url, *policy, "--repository", APP, "-o", plan).status == 0
+    assert command("apply", plan, "--yes").status == 0
+    # And what was left by it is no measure for the next whole run.
+    assert command("run", filled_28.url, *RUN).status == 0

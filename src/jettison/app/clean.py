@@ -116,11 +116,10 @@ async def apply_recorded(
     recorder: Recorder,
     limits: Limits,
     *,
-    whole_registry: bool,
     stop: Callable[[], bool],
     progress: Callable[[int, int], None],
 ) -> "ApplyReport":
-    """Journal the plan, apply it, and note how that ended. `whole_registry`: no repository was left out on request."""
+    """Journal the plan, apply it, and note how that ended."""
     # Here, since it brings the HTTP client with it, which a collection without a server does not need.
     from jettison.app.apply_plan import apply_plan
 
@@ -142,7 +141,7 @@ async def apply_recorded(
         "deleted_tags": deleted_tags,
         "frees": freed(plan, report),
     }
-    if whole_registry and not unlisted(plan) and not blocking(plan):
+    if not plan.partial and not unlisted(plan) and not blocking(plan):
         recorder.totals |= {
             "listed_repositories": plan.totals.repositories,
             "listed_tags": plan.totals.tags - deleted_tags,

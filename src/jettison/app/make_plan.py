@@ -4,10 +4,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from jettison.app.registries import AnyRegistry
-from jettison.oci.inventory import Inventory
 from jettison.plan.build import build_plan
 from jettison.plan.codec import seal
-from jettison.plan.model import Plan, Server
+from jettison.plan.model import Plan
 from jettison.policy.evaluate import decide
 from jettison.policy.model import Policy
 
@@ -20,29 +19,23 @@ async def make_plan(
     now: datetime,
     wanted: Callable[[str], bool] = lambda name: True,
     with_kept: bool = False,
+    partial: bool = False,
 ) -> Plan:
     """Read `registry` and return the sealed plan by which `policy` would clean it.
 
-    `wanted` limits the repositories that are read.
+    `wanted` limits the repositories that are read; `partial` says whether it does, or whether a list does.
     """
     inventory = await registry.read(wanted, now)
     server = await registry.server(inventory)
-    return plan_for(inventory, policy, policy_name=policy_name, server=server, now=now, with_kept=with_kept)
-
-
-def plan_for(
-    inventory: Inventory, policy: Policy, *, policy_name: str, server: Server, now: datetime, with_kept: bool = False
-) -> Plan:
-    """Return the sealed plan for an inventory; the same values always give the same plan."""
-    decisions = decide(inventory, policy, now)
     return seal(
         build_plan(
             inventory,
-            decisions,
+            decide(inventory, policy, now),
             policy=policy_name,
             limits=policy.limits,
             server=server,
             now=now,
             with_kept=with_kept,
+            partial=partial,
         )
     )

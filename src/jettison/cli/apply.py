@@ -70,9 +70,9 @@ def command(
         if plan.actions:
             if not as_json:
                 print_totals(plan, console())
-            check_brakes(plan, limits, None if accept_listing else last_seen(history, ground.name))
+            check_brakes(plan, limits, None if accept_listing or plan.partial else last_seen(history, ground.name))
             confirm(f"Delete this from {ground.name}?", yes=yes)
-        report = apply_now(ground, history, plan, recorder, limits, whole_registry=False)
+        report = apply_now(ground, history, plan, recorder, limits)
     if as_json:
         print_json(report_document(recorder, plan, report))
     else:

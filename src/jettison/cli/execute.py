@@ -26,8 +26,6 @@ def apply_now(
     plan: "Plan",
     recorder: "Recorder",
     limits: "Limits",
-    *,
-    whole_registry: bool,
 ) -> "ApplyReport":
     """Apply a plan; Ctrl-C stops after the action under way."""
     from jettison.app.clean import apply_recorded
@@ -43,7 +41,6 @@ def apply_now(
                 plan,
                 recorder,
                 limits,
-                whole_registry=whole_registry,
                 stop=lambda: interruption.wanted,
                 progress=progress,
             )

@@ -72,11 +72,11 @@ def command(
         plan = work.plan(history, now)
         if not as_json:
             print_plan(plan, now, limits)
-        seen = None if accept_listing or not work.is_whole_registry else last_seen(history, ground.name)
+        seen = None if accept_listing or plan.partial else last_seen(history, ground.name)
         check_brakes(plan, limits, seen)
         if plan.actions or collector != "none":
             confirm(f"Delete this from {ground.name}?", yes=yes)
-        report = apply_now(ground, history, plan, recorder, limits, whole_registry=work.is_whole_registry)
+        report = apply_now(ground, history, plan, recorder, limits)
         if collector == "own" and not report.stopped:
             ours = collect_ours(ground, collecting, recorder)
         elif collector == "registry" and not report.stopped:

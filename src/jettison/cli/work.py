@@ -35,11 +35,6 @@ class Work:
         """The repositories that the configuration names."""
         return self.ground.access.entry.repositories if self.ground.access is not None else ()
 
-    @property
-    def is_whole_registry(self) -> bool:
-        """Whether no repository is left out on request."""
-        return not self.connection.repository and not self.names_configured
-
     def plan(self, history: "History", now: datetime, *, with_kept: bool = False) -> "Plan":
         """Read the registry and plan."""
         from jettison.app.make_plan import make_plan
@@ -62,6 +57,7 @@ class Work:
                     now=now,
                     wanted=self.connection.wanted(self.names_configured),
                     with_kept=with_kept,
+                    partial=bool(self.connection.repository or self.names_configured),
                 )
 
         return run_interruptibly(work)

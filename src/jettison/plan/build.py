@@ -22,10 +22,12 @@ def build_plan(
     server: Server,
     now: datetime,
     with_kept: bool = False,
+    partial: bool = False,
 ) -> Plan:
     """Turn decisions into actions, in the order in which they are to run, and weigh them.
 
-    `policy` names the policy for the reader; `with_kept` lists what is kept as well, each with its reason.
+    `policy` names the policy for the reader; `with_kept` lists what is kept as well, each with its reason; `partial`
+    says that the inventory leaves repositories out on request.
     """
     space = Space.of(inventory)
     actions: list[Action] = []
@@ -74,6 +76,7 @@ def build_plan(
         stays=tuple(stays),
         problems=_problems(inventory),
         kept=tuple(kept) if with_kept else None,
+        partial=partial,
     )
 
 

@@ -126,7 +126,10 @@ class PlanLimits(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A plan. `fingerprint` covers all other fields, so that a file edited by hand is noticed."""
+    """A plan. `fingerprint` covers all other fields, so that a file edited by hand is noticed.
+
+    `partial`: repositories were left out on request, so it does not tell how much the registry holds.
+    """
 
     registry: str
     created: datetime
@@ -140,6 +143,7 @@ class Plan(msgspec.Struct, frozen=True):
     stays: tuple[Stay, ...] = ()
     problems: tuple[Problem, ...] = ()
     kept: tuple[Stay, ...] | None = None
+    partial: bool = False
     version: int = FORMAT
     fingerprint: str = ""
 
