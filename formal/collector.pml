@@ -133,48 +133,47 @@ inline barrier() { awaited = in_flight; awaited == 0 }
 
 /* ---- Clients ---- */
 
-mtype = { HEAD, MOUNT, PUT };
+inline or_cut_off() { if :: true :: CUTS -> ends(me); p = 0; r = 0; goto idle fi }
 
-inline or_cut_off() { if :: true :: CUTS -> ends(me); goto idle fi }
-
+/*
+ * HEAD, MOUNT and PUT manifest all begin with STAT of B in a repository, MOUNT in the one that it mounts from. What a
+ * request does not depend on yet is chosen when it does: it is the same request, and there are fewer states on the way.
+ */
 proctype Client(bit me) {
-    mtype verb; bit r, p, asked;
+    bit r, p;
 
 idle:
     atomic {
-        verb = 0; r = 0; p = 0; asked = 0;
-        if :: r = 0 :: r = 1 fi;
-        if :: goto upload :: verb = HEAD :: verb = MOUNT :: verb = PUT fi;
+        if :: goto upload :: true fi;
         if :: p = 0 :: REPLICAS == 2 -> p = 1 fi;
-
-        /* All three begin with STAT of B, MOUNT in the repository where it says that B is. */
-        asked = (verb == MOUNT -> 1 - r : r);
+        if :: r = 0 :: r = 1 fi;
         if
-        :: cached(p, asked) -> if :: verb == HEAD -> goto idle :: else -> begins(me); p = 0; asked = 0; goto found fi
+        :: cached(p, r) -> begins(me); p = 0; goto found
         :: else
         fi;
 #if FINE_STAT
         begins(me)
     };
-    atomic { if :: link[asked] :: else -> ends(me); goto idle fi };
-    atomic { if :: known[p] || data -> known[p] = CACHE :: else -> ends(me); goto idle fi };
+    atomic { if :: link[r] :: else -> ends(me); p = 0; r = 0; goto idle fi };
+    atomic { if :: known[p] || data -> known[p] = CACHE; or_cut_off() :: else -> ends(me); p = 0; r = 0; goto idle fi };
 #else
         if
-        :: link[asked] && (known[p] || data) -> known[p] = CACHE; begins(me); or_cut_off()
-        :: else -> goto idle
+        :: link[r] && (known[p] || data) -> begins(me); known[p] = CACHE; or_cut_off()
+        :: else -> p = 0; r = 0; goto idle
         fi
     };
 #endif
     /* What it found is cached a moment later: a DELETE in between leaves a stale yes. */
-    atomic { cached(p, asked) = CACHE; p = 0; asked = 0; if :: verb == HEAD -> ends(me); goto idle :: else -> or_cut_off() fi };
+    atomic { cached(p, r) = CACHE; p = 0 };
 
 found:
     atomic {
         if
-        :: verb == MOUNT -> link[r] = 1; folder[r] = 1
-        :: verb == PUT -> revision[r] = 1
+        :: /* HEAD */ true
+        :: /* MOUNT */ link[1 - r] = 1; folder[1 - r] = 1
+        :: /* PUT */ revision[r] = 1
         fi;
-        ends(me); goto idle
+        ends(me); r = 0; goto idle
     };
 
 upload:
@@ -182,13 +181,17 @@ upload:
     atomic { is_in_flight(me) };
 #endif
     atomic { begins(me); data = 1; or_cut_off() };                      /* u1: kept where it exists */
-    atomic { link[r] = 1; folder[r] = 1; or_cut_off() };                /* u2 */
+    atomic {
+        if :: r = 0 :: r = 1 fi;
+        link[r] = 1; folder[r] = 1; or_cut_off()                        /* u2 */
+    };
 #if BARRIERS_SEE == UPLOAD_FOLDERS
     atomic { has_ended(me) };                                           /* u3 */
 #endif
     atomic {
-        if :: p = 0 :: REPLICAS == 2 -> p = 1 fi;                       /* it matters only here which one it was */
-        cached(p, r) = CACHE; known[p] = CACHE; ends(me); goto idle     /* u4 */
+        if :: p = 0 :: REPLICAS == 2 -> p = 1 fi;
+        cached(p, r) = CACHE; known[p] = CACHE;                         /* u4 */
+        ends(me); p = 0; r = 0; goto idle
     }
 }
 

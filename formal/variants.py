@@ -77,13 +77,16 @@ def _body(name: str, about: str, expected: Verdict, **settings: int | str) -> Va
 
 
 VARIANTS: Final[tuple[Variant, ...]] = (
-    _holds("steps", "the steps above, any number of pushes, deletions, runs and kills"),
-    _holds("steps-without-kills", "the same, any number of pushes by each client, no kill", KILLS=0),
-    _holds("replicas", "the same on two replicas, no kill", REPLICAS=2, KILLS=0),
-    _holds("eviction", "the same where the cache forgets entries at any time, no kill", EVICTION=1, KILLS=0),
-    _holds("restarts", "the same, and clients' requests end half-way too", EVICTION=1, CUTS=1, KILLS=0),
-    _holds("fine-stat", "the same where STAT reads its three places one by one, one client", FINE_STAT=1, CLIENTS=1),
-    _holds("no-cache", "no descriptor cache, no confirming", CACHE=0, CONFIRM_BEFORE=0, CONFIRM_AFTER=0),
+    _holds("steps", "the steps above"),
+    _holds("steps-without-kills", "the same without a kill", KILLS=0),
+    _holds("replicas", "the same on two replicas", REPLICAS=2),
+    _holds("eviction", "the same where the cache forgets entries at any time", EVICTION=1),
+    _holds("restarts", "the same where clients' requests end half-way, too", EVICTION=1, CUTS=1),
+    _holds("fine-stat", "the same as steps, STAT reads its three places one by one", FINE_STAT=1),
+    _holds(
+        "all-at-once", "the same as restarts, STAT reads its three places one by one", EVICTION=1, CUTS=1, FINE_STAT=1
+    ),
+    _holds("no-cache", "no descriptor cache, no confirming", slow=False, CACHE=0, CONFIRM_BEFORE=0, CONFIRM_AFTER=0),
     _loses_data("earlier-protocol", "scan, unlink, wait, rename, wait, re-scan, purge", _EARLIER),
     _loses_data("earlier-protocol-unlinking-twice", "the same with a second round of DELETE", _EARLIER, UNLINK_AGAIN=1),
     _loses_link("earlier-protocol-without-cache", "the same, caches off, no link repair", _EARLIER, CACHE=0),
