@@ -9,7 +9,7 @@ because what is no version is left alone.
 import re
 from dataclasses import dataclass, field
 from datetime import date
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 from typing import Final
 
 _START = re.compile(r"[vV]?(\d+(?:\.\d+)*)(?![0-9])(.*)", re.DOTALL)
@@ -88,6 +88,7 @@ class Version:
         return self.phase < _FINAL
 
 
+@lru_cache(maxsize=1 << 16)
 def parse_version(tag: str) -> Version | None:
     """Read `tag` as a version, or return None where it is none or might be something else."""
     iso = _ISO_DATE.fullmatch(tag)

@@ -113,19 +113,28 @@ class RegistryReader:
             catalogue, problem = await self._catalogue()
             problems += [problem] if problem else []
         selected = sorted(name for name in set(catalogue) if wanted(name))
+        readings: dict[str, _Reading] = {}
         repositories: dict[str, Repository] = {}
 
-        async def one(name: str) -> None:
-            repository = await self.repository(name)
+        async def begin(name: str) -> None:
+            readings[name] = await self._begun(name)
+            self._progress(len(readings), len(selected))
+            self._save(at_least=_FLUSH_AT)
+
+        async def complete(name: str) -> None:
+            repository = await self._completed(readings[name])
             if names and not repository.tags and not repository.problems:
                 text = "the registry lists no tag in it; is that its name?"
                 repository = replace(repository, problems=(Problem("no-tags", text, blocks=False),))
             repositories[name] = repository
-            self._progress(len(repositories), len(selected))
             self._save(at_least=_FLUSH_AT)
 
+        # All tags first: what is known of their manifests is then looked up for all of them together.
         self._progress(0, len(selected))
-        await _each(selected, one, self._limits.concurrency)
+        await _each(selected, begin, self._limits.concurrency)
+        self._recall({tag.digest for reading in readings.values() for tag in reading.tags})
+        self._recall_configs(manifest for manifest, _ in self._manifests.values.values())
+        await _each(selected, complete, self._limits.concurrency)
         self._save()
         return Inventory(
             str(self._client.url), "api", now, tuple(repositories[name] for name in selected), tuple(problems)
@@ -136,16 +145,29 @@ class RegistryReader:
 
         Manifests that this reader knows are not read again.
         """
-        if not is_repository(name):
-            return Repository(name, problems=(Problem("bad-name", f"{name!r} is no legal repository name"),))
+        return await self._completed(await self._begun(name), also)
+
+    async def _begun(self, name: str) -> "_Reading":
+        """Read a repository's tags."""
         reading = _Reading(name)
+        if not is_repository(name):
+            reading.fail(Problem("bad-name", f"{name!r} is no legal repository name"))
+            return reading
         try:
             await self._tags(reading)
-            await self._follow(reading, also)
-            await self._facts(reading)
         except RegistryError as error:
-            reading.problems.append(Problem("unreadable", str(error)))
-        return reading.result(frozenset(self._leftovers.get(name, ())))
+            reading.fail(Problem("unreadable", str(error)))
+        return reading
+
+    async def _completed(self, reading: "_Reading", also: Collection[Digest] = ()) -> Repository:
+        """Read all that a repository's tags lead to. One whose tags could not be read stays incomplete."""
+        if not reading.failed:
+            try:
+                await self._follow(reading, also)
+                await self._facts(reading)
+            except RegistryError as error:
+                reading.fail(Problem("unreadable", str(error)))
+        return reading.result(frozenset(self._leftovers.get(reading.name, ())))
 
     async def _catalogue(self) -> tuple[list[str], Problem | None]:
         """Return the catalogue, and what kept it from being whole. Raises where not even its start can be read."""
@@ -212,14 +234,15 @@ class RegistryReader:
     ) -> list[Manifest]:
         """Return those of `digests` that exist. A manifest known from elsewhere is asked for unless a tag proves it."""
         self._recall(digests)
-        found: list[Manifest] = []
+        values = self._manifests.values
+        proven = {digest for digest in digests if digest in must_exist and digest in values}
+        found = [values[digest][0] for digest in proven]
 
         async def one(digest: Digest) -> None:
-            known = self._manifests.values.get(digest)
+            known = values.get(digest)
             try:
                 if known is not None:
-                    if digest not in must_exist:
-                        await self._client.resolve(reading.name, digest)
+                    await self._client.resolve(reading.name, digest)
                     found.append(known[0])
                     return
                 fetched = await self._client.manifest(reading.name, digest)
@@ -233,7 +256,7 @@ class RegistryReader:
             except RegistryError as error:
                 reading.problems.append(Problem("unreadable-manifest", f"manifest {digest}: {error}"))
 
-        await _each(digests, one, self._limits.concurrency)
+        await _each([digest for digest in digests if digest not in proven], one, self._limits.concurrency)
         return found
 
     async def _referrers(self, reading: "_Reading", digests: Sequence[Digest]) -> set[Digest]:
@@ -256,14 +279,8 @@ class RegistryReader:
 
     async def _facts(self, reading: "_Reading") -> None:
         """Read the configs of images for their date and platform. A missing one leaves the date unknown."""
-        configs = {
-            manifest.config.digest: manifest.config
-            for manifest in reading.manifests.values()
-            if manifest.kind is Kind.IMAGE and manifest.config and manifest.config.media_type in _IMAGE_CONFIGS
-        }
-        unknown = [digest for digest in configs if digest not in self._configs.values]
-        if self._kept_configs is not None and unknown:
-            self._configs.values |= self._kept_configs.known(unknown)
+        configs = _configs_of(reading.manifests.values())
+        self._recall_configs(reading.manifests.values())
 
         async def one(digest: Digest) -> None:
             try:
@@ -277,7 +294,7 @@ class RegistryReader:
                 self._configs.values[digest] = parse_config(body)
                 self._configs.unsaved.append(digest)
 
-        missing = [digest for digest in unknown if digest not in self._configs.values]
+        missing = [digest for digest in configs if digest not in self._configs.values]
         await _each(missing, one, self._limits.concurrency)
         reading.facts = {digest: facts for digest in configs if (facts := self._configs.values.get(digest))}
 
@@ -298,6 +315,12 @@ class RegistryReader:
             except ManifestError:
                 continue
             self._manifests.values[digest] = (manifest, b"")
+
+    def _recall_configs(self, manifests: Iterable[Manifest]) -> None:
+        """Take what is kept from earlier runs of the manifests' configs."""
+        unknown = [digest for digest in _configs_of(manifests) if digest not in self._configs.values]
+        if self._kept_configs is not None and unknown:
+            self._configs.values |= self._kept_configs.known(unknown)
 
     def _save(self, at_least: int = 1) -> None:
         """Keep what is new for the next run, once there is enough of it."""
@@ -324,6 +347,12 @@ class _Reading:
     manifests: dict[Digest, Manifest] = field(default_factory=dict)
     facts: dict[Digest, ConfigFacts] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    failed: bool = False
+
+    def fail(self, problem: Problem) -> None:
+        """Note why nothing more can be read."""
+        self.problems.append(problem)
+        self.failed = True
 
     def result(self, leftovers: frozenset[Digest]) -> Repository:
         """Return what was read, in an order that does not depend on which answer came first."""
@@ -333,7 +362,16 @@ class _Reading:
         return Repository(self.name, tuple(self.tags), manifests, self.facts, tuple(problems), present)
 
 
-async def _each(items: Iterable[ItemT], work: Callable[[ItemT], Awaitable[None]], workers: int) -> None:
+def _configs_of(manifests: Iterable[Manifest]) -> dict[Digest, None]:
+    """Return the configs of images, which tell date and platform; those of other artifacts tell neither."""
+    return {
+        manifest.config.digest: None
+        for manifest in manifests
+        if manifest.kind is Kind.IMAGE and manifest.config and manifest.config.media_type in _IMAGE_CONFIGS
+    }
+
+
+async def _each(items: Collection[ItemT], work: Callable[[ItemT], Awaitable[None]], workers: int) -> None:
     """Do `work` for every item, at most `workers` at once. The first error ends the rest and is raised."""
     waiting = iter(items)
 
@@ -343,7 +381,7 @@ async def _each(items: Iterable[ItemT], work: Callable[[ItemT], Awaitable[None]]
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
+            for _ in range(min(workers, len(items))):
                 group.create_task(worker())
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from errors
