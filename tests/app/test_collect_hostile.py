@@ -211,7 +211,7 @@ def _refuse(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
             raise PermissionError(13, "Permission denied")
         return open_folder(path, folder)
 
-    monkeypatch.setattr("jettison.storage.local.open_folder", refuse)
+    monkeypatch.setattr("jettison.storage.link_folder.open_folder", refuse)
 
 
 async def test_links_of_a_repository_that_cannot_be_listed_make_everything_stay(
