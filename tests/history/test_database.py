@@ -143,7 +143,9 @@ for n in range(10):
     history.close()
 
 
-@pytest.mark.parametrize("content", [b"this is no database, but a letter " * 200, os.urandom(20000)])
+@pytest.mark.parametrize(
+    "content", [b"this is no database, but a letter " * 200, os.urandom(20000)], ids=["text", "noise"]
+)
 def test_a_file_that_is_no_database_is_named_and_left_alone(file: Path, content: bytes) -> None:
     file.parent.mkdir()
     file.write_bytes(content)
