@@ -1,21 +1,27 @@
 """Loopback ports for servers that tests start."""
 
+import random
 import socket
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
+_NUMBERS: Final = random.SystemRandom()  # the common generator is seeded anew for tests, alike in every process
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on.
+    """Return a port on which nothing listens, below those that the kernel gives to outgoing connections.
 
-    Linux gives `bind` to port 0 and `connect` ports of different parity while there are enough of both, so an outgoing
-    connection does not take the port before the server binds it, nor while the server is restarted.
+    A server that restarts leaves its port for a moment; among the kernel's own, any client of another test may get it.
     """
-    with socket.socket() as listener:
-        listener.bind((LOOPBACK, 0))
-        port: int = listener.getsockname()[1]
-        return port
+    for _ in range(200):
+        port = _NUMBERS.randrange(15000, 30000)
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port between 15000 and 30000")
 
 
 def is_listening(port: int) -> bool:
