@@ -76,13 +76,13 @@ def test_an_empty_registry_is_told_from_a_broken_one(said: str, status: int, exp
         (["registry", "serve", "/etc/a.yml"], "/etc/a.yml"),
         (["/bin/registry", "serve", "--flag", "/etc/a.conf"], "/etc/a.conf"),
         (["/entrypoint.sh", "/etc/docker/registry/config.yml"], "/etc/docker/registry/config.yml"),
-        (["registry", "serve", "a.yml"], "/work/a.yml"),
+        (["registry", "serve", "a.yml"], "/srv/a.yml"),
         (["sh", "-c", "exec registry serve /etc/a.yml"], "/from/variable.yml"),
         ([], "/from/variable.yml"),
     ],
 )
 def test_the_configuration_file_of_a_command_line(command: list[str], expected: str) -> None:
-    assert config_path(command, {"REGISTRY_CONFIGURATION_PATH": "/from/variable.yml"}, "/work") == expected
+    assert config_path(command, {"REGISTRY_CONFIGURATION_PATH": "/from/variable.yml"}, "/srv") == expected
 
 
 def test_no_configuration_file_is_invented() -> None:
