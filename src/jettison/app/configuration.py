@@ -43,7 +43,7 @@ class Tls(_Strict, frozen=True):
 class Rates(_Strict, frozen=True):
     """How hard the registry may be worked: requests at once, and a second."""
 
-    concurrency: int = 16
+    concurrency: int = 32
     requests_per_second: float | None = None
 
 

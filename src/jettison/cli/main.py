@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from jettison import __version__
+from jettison.cli.interpreter import set_up_interpreter
 from jettison.errors import JettisonError
 
 INTERRUPTED: Final = 130
@@ -59,6 +60,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the documented status."""
+    set_up_interpreter()
     sys.exit(run(arguments))
 
 

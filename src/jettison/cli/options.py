@@ -89,7 +89,7 @@ def connection_options(function: CommandT) -> CommandT:
         click.option("--ca-file", type=_FILE, metavar="FILE", help="Trust this authority (PEM) too."),
         click.option("--client-certificate", type=_FILE, metavar="FILE", help="Show this certificate (PEM)."),
         click.option("--client-key", type=_FILE, metavar="FILE", help="The certificate's key (PEM)."),
-        click.option("--concurrency", type=click.IntRange(1, 256), metavar="N", help="Requests at once (16)."),
+        click.option("--concurrency", type=click.IntRange(1, 256), metavar="N", help="Requests at once (32)."),
         click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Requests a second at most."),
         click.option("--repository", multiple=True, metavar="GLOB", help="Only these repositories; !GLOB takes out."),
         click.option("--control", metavar="HOW", help="The running registry: docker, docker:NAME or systemd:UNIT."),

@@ -1,12 +1,12 @@
 """Documents that never change, kept by their digest so that each is read from a registry once, ever."""
 
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Column, Table, bindparam, select
 
 from jettison.history.database import Database
 from jettison.history.model import StoredManifest
@@ -38,10 +38,11 @@ class ManifestCache:
         `remember`. Raises HistoryError where the database cannot be read.
         """
         found = {}
-        for row in _rows(self._database, manifests, digests):
-            digest, body = Digest(row.digest), _decompressed(row.body)
+        columns = (manifests.c.digest, manifests.c.media_type, manifests.c.body)
+        for text, media_type, compressed in _rows(self._database, columns, digests):
+            digest, body = Digest(text), _decompressed(compressed)
             if body is not None and digest.matches(body):
-                found[digest] = StoredManifest(row.media_type, body)
+                found[digest] = StoredManifest(media_type, body)
         return found
 
     def remember(self, entries: Iterable[tuple[Digest, str, bytes]]) -> None:
@@ -69,9 +70,10 @@ class ConfigCache:
 
     def known(self, digests: Iterable[Digest]) -> dict[Digest, ConfigFacts]:
         """Return those of `digests` that are kept here. Raises HistoryError where the database cannot be read."""
+        columns = (configs.c.digest, configs.c.created, configs.c.platform)
         return {
-            Digest(row.digest): ConfigFacts(row.created, row.platform)
-            for row in _rows(self._database, configs, digests)
+            Digest(text): ConfigFacts(created, platform)
+            for text, created, platform in _rows(self._database, columns, digests)
         }
 
     def remember(self, entries: Iterable[tuple[Digest, ConfigFacts]]) -> None:
@@ -90,9 +92,10 @@ class ConfigCache:
         _write(self._database, configs, rows)
 
 
-def _rows(database: Database, table: Table, digests: Iterable[Digest]) -> Iterator[Any]:
+def _rows(database: Database, columns: Sequence[Column[Any]], digests: Iterable[Digest]) -> Iterator[Any]:
+    """Yield `columns`, the first of which is the digest, of those rows that are there."""
     wanted = iter(dict.fromkeys(digests))
-    statement = select(table).where(table.c.digest.in_(bindparam("digests", expanding=True)))
+    statement = select(*columns).where(columns[0].in_(bindparam("digests", expanding=True)))
     with database.reading() as connection:
         while connection is not None and (batch := [str(digest) for digest in islice(wanted, _BATCH)]):
             yield from connection.execute(statement, {"digests": batch})

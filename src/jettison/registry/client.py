@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
@@ -432,6 +433,7 @@ def _name(repository: str, reference: str) -> str:
     return f"{repository}{'@' if ':' in reference else ':'}{reference}"
 
 
+@lru_cache(maxsize=1024)
 def _path(repository: str) -> str:
     """Return a repository's name as it stands in a path; its grammar has nothing to encode."""
     if not _SAFE_PATH.fullmatch(repository):

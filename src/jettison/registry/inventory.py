@@ -5,7 +5,8 @@ What cannot be read becomes a problem of its repository, and a repository with a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Generic, Protocol, TypeVar
@@ -28,6 +29,10 @@ ValueT = TypeVar("ValueT")
 ItemT = TypeVar("ItemT")
 _FLUSH_AT: Final = 2000
 """How many manifests are gathered before they are kept: a transaction each would cost more than reading them."""
+_GROUP: Final = 8
+"""How many repositories are looked up together among what is known."""
+_GROUPS_AT_ONCE: Final = 4
+_ITEMS_OF_A_WORKER: Final = 8
 
 
 class Stored(Protocol):
@@ -104,6 +109,8 @@ class RegistryReader:
         self._manifests: _Memory[tuple[Manifest, bytes]] = _Memory()
         self._configs: _Memory[ConfigFacts] = _Memory()
         self._has_referrers: bool | None = None
+        self._beside = 1
+        self._fetching: dict[Digest, asyncio.Lock] = {}
 
     async def read(self, wanted: Callable[[str], bool], now: datetime, names: Sequence[str] = ()) -> Inventory:
         """Read the repositories of the catalogue that are `wanted`; `names` instead of the catalogue where given."""
@@ -113,28 +120,32 @@ class RegistryReader:
             catalogue, problem = await self._catalogue()
             problems += [problem] if problem else []
         selected = sorted(name for name in set(catalogue) if wanted(name))
-        readings: dict[str, _Reading] = {}
         repositories: dict[str, Repository] = {}
 
-        async def begin(name: str) -> None:
-            readings[name] = await self._begun(name)
-            self._progress(len(readings), len(selected))
-            self._save(at_least=_FLUSH_AT)
-
-        async def complete(name: str) -> None:
-            repository = await self._completed(readings[name])
+        async def complete(reading: _Reading) -> None:
+            repository = await self._completed(reading)
             if names and not repository.tags and not repository.problems:
                 text = "the registry lists no tag in it; is that its name?"
                 repository = replace(repository, problems=(Problem("no-tags", text, blocks=False),))
-            repositories[name] = repository
+            repositories[reading.name] = repository
+            self._progress(len(repositories), len(selected))
+
+        async def together(group: Sequence[str]) -> None:
+            readings = [_Reading(name) for name in group]
+            await _each(readings, self._begin, len(readings))
+            # What is known of their manifests is looked up for all of them: a look-up each would cost more.
+            known = self._recall({tag.digest for reading in readings for tag in reading.tags})
+            self._recall_configs(known)
+            await _each(readings, complete, len(readings))
             self._save(at_least=_FLUSH_AT)
 
-        # All tags first: what is known of their manifests is then looked up for all of them together.
         self._progress(0, len(selected))
-        await _each(selected, begin, self._limits.concurrency)
-        self._recall({tag.digest for reading in readings.values() for tag in reading.tags})
-        self._recall_configs(manifest for manifest, _ in self._manifests.values.values())
-        await _each(selected, complete, self._limits.concurrency)
+        # Several groups at a time, so that the registry has something to do while one of them is looked up.
+        size = max(1, min(_GROUP, len(selected) // _GROUPS_AT_ONCE))
+        at_once = max(_GROUPS_AT_ONCE, self._limits.concurrency // size)
+        self._beside = min(len(selected), at_once * size)
+        await _each([selected[start : start + size] for start in range(0, len(selected), size)], together, at_once)
+        self._beside = 1
         self._save()
         return Inventory(
             str(self._client.url), "api", now, tuple(repositories[name] for name in selected), tuple(problems)
@@ -145,19 +156,28 @@ class RegistryReader:
 
         Manifests that this reader knows are not read again.
         """
-        return await self._completed(await self._begun(name), also)
-
-    async def _begun(self, name: str) -> "_Reading":
-        """Read a repository's tags."""
         reading = _Reading(name)
-        if not is_repository(name):
-            reading.fail(Problem("bad-name", f"{name!r} is no legal repository name"))
-            return reading
+        await self._begin(reading)
+        return await self._completed(reading, also)
+
+    async def _begin(self, reading: "_Reading") -> None:
+        """Read a repository's tags."""
+        if not is_repository(reading.name):
+            reading.fail(Problem("bad-name", f"{reading.name!r} is no legal repository name"))
+            return
         try:
             await self._tags(reading)
         except RegistryError as error:
             reading.fail(Problem("unreadable", str(error)))
-        return reading
+
+    def _workers(self, items: Collection[object]) -> int:
+        """Return how many requests for `items` of one repository to have under way.
+
+        The share of one that is read beside others is small, since a task costs more than the rest of a request; but
+        one with many items must not be what is left to wait for at the end.
+        """
+        most = self._limits.concurrency
+        return min(most, max(-(-2 * most // self._beside), len(items) // _ITEMS_OF_A_WORKER))
 
     async def _completed(self, reading: "_Reading", also: Collection[Digest] = ()) -> Repository:
         """Read all that a repository's tags lead to. One whose tags could not be read stays incomplete."""
@@ -208,7 +228,7 @@ class RegistryReader:
             else:
                 reading.tags.append(Tag(tag, digest))
 
-        await _each(names, one, self._limits.concurrency)
+        await _each(names, one, self._workers(names))
         reading.tags.sort(key=lambda tag: tag.name)
 
     async def _follow(self, reading: "_Reading", also: Collection[Digest]) -> None:
@@ -238,15 +258,19 @@ class RegistryReader:
         proven = {digest for digest in digests if digest in must_exist and digest in values}
         found = [values[digest][0] for digest in proven]
 
+        async def fetch(digest: Digest) -> Manifest:
+            fetched = await self._client.manifest(reading.name, digest)
+            return self._learn(digest, fetched.body, fetched.media_type)
+
         async def one(digest: Digest) -> None:
-            known = values.get(digest)
             try:
-                if known is not None:
-                    await self._client.resolve(reading.name, digest)
-                    found.append(known[0])
-                    return
-                fetched = await self._client.manifest(reading.name, digest)
-                found.append(self._learn(digest, fetched.body, fetched.media_type))
+                if digest not in values:
+                    async with self._alone(digest):
+                        if digest not in values:
+                            found.append(await fetch(digest))
+                            return
+                await self._client.resolve(reading.name, digest)
+                found.append(values[digest][0])
             except NotFoundError:
                 if digest in must_exist:
                     text = f"manifest {digest} vanished while it was read"
@@ -256,7 +280,8 @@ class RegistryReader:
             except RegistryError as error:
                 reading.problems.append(Problem("unreadable-manifest", f"manifest {digest}: {error}"))
 
-        await _each([digest for digest in digests if digest not in proven], one, self._limits.concurrency)
+        unproven = [digest for digest in digests if digest not in proven]
+        await _each(unproven, one, self._workers(unproven))
         return found
 
     async def _referrers(self, reading: "_Reading", digests: Sequence[Digest]) -> set[Digest]:
@@ -274,7 +299,7 @@ class RegistryReader:
             await one(digests[0])
             digests = digests[1:]
         if self._has_referrers:
-            await _each(digests, one, self._limits.concurrency)
+            await _each(digests, one, self._workers(digests))
         return found
 
     async def _facts(self, reading: "_Reading") -> None:
@@ -284,19 +309,30 @@ class RegistryReader:
 
         async def one(digest: Digest) -> None:
             try:
-                body = await self._client.blob(reading.name, digest, limit=self._limits.config_bytes)
+                async with self._alone(digest):
+                    if digest in self._configs.values:
+                        return
+                    body = await self._client.blob(reading.name, digest, limit=self._limits.config_bytes)
+                    self._configs.values[digest] = parse_config(body)
+                    self._configs.unsaved.append(digest)
             except (NotFoundError, ContentError) as error:
                 text = f"config {digest.short}: {error}; its image's date is unknown"
                 reading.problems.append(Problem("unreadable-config", text, blocks=False))
             except RegistryError as error:
                 reading.problems.append(Problem("unreadable-config", f"config {digest.short}: {error}"))
-            else:
-                self._configs.values[digest] = parse_config(body)
-                self._configs.unsaved.append(digest)
 
         missing = [digest for digest in configs if digest not in self._configs.values]
-        await _each(missing, one, self._limits.concurrency)
+        await _each(missing, one, self._workers(missing))
         reading.facts = {digest: facts for digest in configs if (facts := self._configs.values.get(digest))}
+
+    @asynccontextmanager
+    async def _alone(self, digest: Digest) -> AsyncIterator[None]:
+        """Hold off those who would fetch the same for another repository; they then look whether it is known."""
+        try:
+            async with self._fetching.setdefault(digest, asyncio.Lock()):
+                yield
+        finally:
+            self._fetching.pop(digest, None)
 
     def _learn(self, digest: Digest, body: bytes, media_type: str) -> Manifest:
         manifest = parse_manifest(digest, body, media_type)
@@ -304,17 +340,21 @@ class RegistryReader:
         self._manifests.unsaved.append(digest)
         return manifest
 
-    def _recall(self, digests: Iterable[Digest]) -> None:
-        """Parse what is kept from earlier runs. What no longer parses is read again, and then reported."""
-        unknown = [digest for digest in digests if digest not in self._manifests.values]
-        if self._kept_manifests is None or not unknown:
-            return
-        for digest, stored in self._kept_manifests.known(unknown).items():
-            try:
-                manifest = parse_manifest(digest, stored.body, stored.media_type)
-            except ManifestError:
-                continue
-            self._manifests.values[digest] = (manifest, b"")
+    def _recall(self, digests: Collection[Digest]) -> list[Manifest]:
+        """Parse what is kept of `digests` from earlier runs, and return all that is known of them.
+
+        What no longer parses is read again, and then reported.
+        """
+        values = self._manifests.values
+        unknown = [digest for digest in digests if digest not in values]
+        if self._kept_manifests is not None and unknown:
+            for digest, stored in self._kept_manifests.known(unknown).items():
+                try:
+                    manifest = parse_manifest(digest, stored.body, stored.media_type)
+                except ManifestError:
+                    continue
+                values[digest] = (manifest, b"")
+        return [values[digest][0] for digest in digests if digest in values]
 
     def _recall_configs(self, manifests: Iterable[Manifest]) -> None:
         """Take what is kept from earlier runs of the manifests' configs."""

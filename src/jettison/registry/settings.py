@@ -35,7 +35,7 @@ class Limits:
     `manifest_bytes` ...     a larger answer is refused by name, not read
     """
 
-    concurrency: int = 16
+    concurrency: int = 32
     requests_per_second: float | None = None
     connect_timeout: float = 10
     read_timeout: float = 60

@@ -47,9 +47,10 @@ class Wire:
         self._url = url
         self._origin = url.origin
         self._root = f"{url.origin}/"
-        # Plain HTTP to the registry does not rule out TLS to a token service or a store that it names.
-        self._outside_tls = outside_context(tls)
-        self._own_tls = self._outside_tls if url.is_plain else registry_context(tls)
+        # Plain HTTP to the registry does not rule out TLS to a token service or a store that it names. Reading what the
+        # system trusts takes 20 ms, so it waits until then, unless files are given that may be unusable.
+        self._outside: ssl.SSLContext | None = None if tls == TlsSettings() else outside_context(tls)
+        self._own_tls: ssl.SSLContext | bool = True if url.is_plain else registry_context(tls)
         self._session = aiohttp.ClientSession(
             # Limited by the semaphore, so that waiting for one's turn is not waiting for the server.
             connector=aiohttp.TCPConnector(limit=0, ssl=self._own_tls, ttl_dns_cache=60),
@@ -66,6 +67,11 @@ class Wire:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+    def _outside_tls(self) -> ssl.SSLContext:
+        if self._outside is None:
+            self._outside = outside_context(TlsSettings())
+        return self._outside
 
     async def send(
         self,
@@ -94,7 +100,7 @@ class Wire:
                     headers=headers,
                     data=content,
                     allow_redirects=False,
-                    ssl=self._own_tls if own else self._outside_tls,
+                    ssl=self._own_tls if own else self._outside_tls(),
                     # aiohttp itself sends a request again on a connection that the server had closed. For DELETE the
                     # caller must know that there was a first one, to read a 404 rightly.
                     middlewares=(_send_once,) if method == "DELETE" else None,
