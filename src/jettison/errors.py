@@ -3,6 +3,7 @@
     JettisonError                   1   failed
     |-- UsageError                  2   wrong usage or configuration
     |   |-- ConfigurationError      2   a configuration, policy or plan file that cannot be used as it stands
+    |   |   `-- PolicyImportError   2   another system's policy that it would refuse itself, or that is none
     |   `-- PlanRejectedError       2   a plan edited by hand, of another registry, or too old
     |-- BrakeError                  3   stopped by a brake before the first deletion
     |-- LockedError                 1   another run holds the registry
@@ -43,6 +44,10 @@ class UsageError(JettisonError):
 
 class ConfigurationError(UsageError):
     """A configuration, policy or plan file cannot be used as it stands."""
+
+
+class PolicyImportError(ConfigurationError):
+    """Another system's policy that this system would refuse itself, or that is no policy of it."""
 
 
 class PlanRejectedError(UsageError):

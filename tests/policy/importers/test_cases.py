@@ -1,0 +1,45 @@
+"""Ours decides as theirs does: every case of every system is imported, parsed by us, and decided on its images."""
+
+import warnings
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+from tests.policy.importers.replay import FOLDER, cases_of, gone, options_of
+
+from jettison.errors import PolicyImportError
+from jettison.policy.importers import SYSTEMS, convert
+
+COUNTS: dict[str, tuple[int, int]] = {}
+"""Of each system: how many cases there are, and how many of them our language cannot say exactly."""
+
+CASES = [
+    pytest.param(system, case, id=f"{system}-{case['name']}")
+    for system in SYSTEMS
+    if (FOLDER / f"{system}.cases.yaml").exists() and find_spec(f"jettison.policy.importers.{SYSTEMS[system]}")
+    for case in cases_of(system)
+]
+
+
+@pytest.mark.parametrize(("system", "case"), CASES)
+def test_a_policy_decides_here_as_it_does_there(system: str, case: dict[str, Any]) -> None:
+    if "refused" in case:
+        with pytest.raises(PolicyImportError):
+            convert(system, case["policy"], options_of(case))
+        return
+    imported = convert(system, case["policy"], options_of(case))
+    expected = set(case["deleted"])
+    if "beyond" in case:
+        assert imported.warnings, "what cannot be said exactly is not told"
+        assert set(case["ours"]) < expected, "ours may keep more, never less, and differs"
+        expected = set(case["ours"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert gone(imported.yaml, case) == expected, imported.yaml
+
+
+@pytest.mark.parametrize("system", list(COUNTS))
+def test_the_cases_are_all_there(system: str) -> None:
+    cases = cases_of(system)
+    assert len({case["name"] for case in cases}) == len(cases)
+    assert (len(cases), sum("beyond" in case for case in cases)) == COUNTS[system]
