@@ -1,6 +1,5 @@
 """The entry point: finds the command, and turns errors into one message and the documented exit status."""
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -10,11 +9,12 @@ import click
 
 from jettison import __version__
 from jettison.cli.interpreter import set_up_interpreter
+from jettison.cli.lazy import LazyGroup
 from jettison.errors import JettisonError
 
 INTERRUPTED: Final = 130
 
-# The module of each command, and its line in the list: `--help` must not import what it does not run.
+# The module of each command, and its line in the list.
 _COMMANDS: Final = {
     "plan": ("jettison.cli.plan", "Show what would be deleted, why, and what that frees. Writes nothing."),
     "apply": ("jettison.cli.apply", "Delete what a plan file lists, after checking each action again."),
@@ -26,30 +26,16 @@ _COMMANDS: Final = {
     "history": ("jettison.cli.history", "Show what earlier runs did."),
     "registry": ("jettison.cli.registry", "Look at and configure the running registry."),
     "schedule": ("jettison.cli.schedule", "Let a run start by itself, by cron or systemd."),
-    "policy": ("jettison.cli.policy", "Check a policy file."),
+    "policy": ("jettison.cli.policy", "Check, test, compare and write policies."),
     "demo": ("jettison.cli.demo", "Run the main job on a sample registry in a temporary folder."),
 }
 
 
-class _Commands(click.Group):
-    """Loads a command's module when the command is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        command = importlib.import_module(_COMMANDS[cmd_name][0]).command
-        assert isinstance(command, click.Command)  # noqa: S101  (each module's contract, see the table above)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
-
-
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    cls=LazyGroup,
+    table=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, message="jettison %(version)s")
 def cli() -> None:
     """Keep a self-hosted container registry from filling its disk.

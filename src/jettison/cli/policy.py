@@ -1,31 +1,16 @@
-"""`jettison policy`: work on policy files."""
+"""`jettison policy`: work on policy files. One module per command, loaded when it is called."""
 
-from pathlib import Path
+from typing import Final
 
 import click
 
-from jettison.cli.options import json_option
+from jettison.cli.lazy import LazyGroup
+
+_COMMANDS: Final = {
+    "check": ("jettison.cli.policy_check", "Read a policy file, and say what is wrong with it."),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, table=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Check a policy file."""
-
-
-@command.command()
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@json_option
-def check(file: Path, *, as_json: bool) -> int:
-    """Read FILE as a policy, and say what is wrong with it: file, line, column, path, and the nearest right key."""
-    from jettison.cli.options import read_text
-    from jettison.cli.output import console, counted, print_json
-    from jettison.policy.parse import parse_policy
-
-    policy = parse_policy(read_text(file, "the policy"), str(file))
-    rules = sum(len(each.rules) for each in policy.policies)
-    if as_json:
-        print_json({"version": 1, "file": file, "policies": len(policy.policies), "rules": rules})
-        return 0
-    policies = counted(len(policy.policies), "policy", "policies")
-    console().print(f"{file}: {policies} with {counted(rules, 'rule')}; nothing wrong with it.", markup=False)
-    return 0
+    """Check, test, compare and write policies."""
