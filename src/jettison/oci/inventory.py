@@ -21,6 +21,9 @@ class Repository:
 
     `facts` has the config facts by the config's digest, `pushed` when a manifest was last pushed, where the source
     tells. `leftovers` are manifests without a tag that an earlier, unfinished run meant to delete.
+
+    `pulled` has the latest pull that was no scanner's, by the tag's name or the digest that was asked for. Pulls are
+    known from `pulls_since` on (None: never), so what is missing in `pulled` was not pulled since then.
     """
 
     name: str
@@ -30,6 +33,8 @@ class Repository:
     problems: tuple[Problem, ...] = ()
     leftovers: frozenset[Digest] = frozenset()
     pushed: Mapping[Digest, datetime] = field(default_factory=dict)
+    pulled: Mapping[str, datetime] = field(default_factory=dict)
+    pulls_since: datetime | None = None
 
     @property
     def is_complete(self) -> bool:
