@@ -9,7 +9,6 @@ answered once is in its cache, and costs it less. They take turns, so that a dri
 Run with `python -m benchmarks.plan_api [REPOSITORIES TAGS ROUNDS]`.
 """
 
-import asyncio
 import random
 import re
 import statistics
@@ -24,7 +23,7 @@ from pathlib import Path
 
 from jettison.app.make_plan import make_plan
 from jettison.app.registries import ApiRegistry
-from jettison.cli.interpreter import set_up_interpreter
+from jettison.cli.interpreter import run_loop, set_up_interpreter
 from jettison.history.store import History
 from jettison.oci.media_types import MANIFEST_TYPES
 from jettison.policy.model import keep_newest_versions
@@ -115,7 +114,7 @@ def plan(url: str, history: History, requests: list[tuple[str, str]]) -> float:
             await make_plan(ApiRegistry(client, reader), keep_newest_versions(10), policy_name="benchmark", now=now)
 
     began = time.perf_counter()
-    asyncio.run(work())
+    run_loop(work())
     return time.perf_counter() - began
 
 

