@@ -78,6 +78,11 @@ def wrk() -> Path | Missing:
     return _debian("wrk", package="wrk")
 
 
+def nginx() -> Path | Missing:
+    """Find nginx, the web server that many put in front of a registry."""
+    return _debian("nginx", package="nginx")
+
+
 def busybox() -> Path | Missing:
     """Find a busybox, linked statically when Debian's busybox-static is installed."""
     return _debian("busybox", package="busybox-static")
