@@ -1,6 +1,7 @@
 """What an importer takes and gives, and what all of them share: reading JSON strictly, names that stay unique."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -120,3 +121,43 @@ def unique_name(wanted: str, taken: set[str]) -> str:
 def glob_text(literal: str) -> str:
     """Return a glob of ours that matches `literal`, a piece of a tag or repository name, and nothing else."""
     return "".join(f"[{char}]" if char in "*?[{" else char for char in literal)
+
+
+def age_text(seconds: int) -> str:
+    """Return a span as our policies write it: `30d`, `1d12h`, `90m`, `0s`. A century stands for all that is longer.
+
+    No image is that old: dates before 1990 count as unknown (jettison.oci.config, EARLIEST_DATE).
+    """
+    parts = []
+    seconds = min(seconds, _CENTURY)
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, length)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def prefix_of(options: Options) -> str:
+    """Return the name space with its slash, empty where none is given."""
+    prefix = (options.prefix or "").strip("/")
+    return f"{prefix}/" if prefix else ""
+
+
+_CENTURY: Final = 36_525 * 86_400
+
+
+def repository_of(options: Options, *, name: str | None = None) -> list[str]:
+    """Return our patterns for the one repository, or the name space, that the options tell; else all of them.
+
+    Raises PolicyImportError for what is no repository's name.
+    """
+    prefix = prefix_of(options)
+    repository = options.repository or name
+    whole = prefix + (repository or "")
+    if whole and not _NAME.fullmatch(whole.rstrip("/")):
+        raise PolicyImportError(f"{whole!r} is no repository name")
+    return [whole if repository else f"{prefix}**"]
+
+
+_NAME: Final = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
+"""A repository's name (distribution-spec, "Pulling manifests")."""
