@@ -74,7 +74,7 @@ RULE = "policies:\n  - repositories: ['**']\n    rules:\n      - tags: ['*']\n"
         (RULE + "        keep: {within: soon}\n", "'soon' is no span of time"),
         (RULE + "        keep: {within: 5}\n", "'5' is no span of time"),
         (RULE + "        keep: {newest: 1, by: pushd}\n", "did you mean 'pushed'"),
-        (RULE + "        keep: {within: 1d, by: pushed}\n", "`newest`, which is missing"),
+        (RULE + "        keep: {everything: true, by: pushed}\n", "`newest`, .*, which is missing"),
         (RULE + "        keep: {everything: false}\n", "write `everything: true`"),
         (RULE + "        keep: {any: []}\n", "`any` is empty"),
         (RULE + "        keep: {}\n", "no clause is given"),

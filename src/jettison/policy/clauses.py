@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jettison.errors import ConfigurationError
 from jettison.oci.digest import Digest
 from jettison.oci.version import Version
 from jettison.policy.model import AllOf, AnyOf, Clause, Everything, Newest, Not, Order, Within
@@ -59,6 +60,8 @@ def weigh(clause: Clause, candidates: Sequence[Candidate], now: datetime) -> Map
                 )
                 for name, outcome in weigh(inner, candidates, now).items()
             }
+        case _:
+            raise ConfigurationError(f"{type(clause).__name__} cannot be decided yet")
 
 
 def _within(candidate: Candidate, age: timedelta, now: datetime) -> Outcome:

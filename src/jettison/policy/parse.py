@@ -1,291 +1,231 @@
 """Parse: a policy file (YAML) to a Policy. Every error names the file, line, column, path and the way out."""
 
 import difflib
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
-from typing import Any, Final, NoReturn
+from collections.abc import Mapping, Sequence
+from datetime import UTC, tzinfo
+from typing import Any, Final
 
 from jettison.errors import ConfigurationError
+from jettison.policy.clause import Clause, Order, can_keep
+from jettison.policy.document import Document, load
 from jettison.policy.model import (
-    AllOf,
-    AnyOf,
-    Clause,
-    Everything,
+    Counts,
     LastImage,
     Limits,
-    Newest,
-    Not,
-    Order,
     Policy,
+    Referrers,
     RepositoryPolicy,
     Rule,
-    Share,
-    Within,
+    Unit,
 )
-from jettison.policy.pattern import Glob, Pattern, PatternError, Regex, RepositoryPatterns, VersionPattern
+from jettison.policy.parse_clauses import VERSION_KEYS, Scope, read_keep
+from jettison.policy.parse_selectors import read_repositories, read_selectors
+from jettison.policy.pattern import TagPattern
+from jettison.policy.selectors import AnySelector, Untagged, leaves, selects_versions
+from jettison.policy.spans import parse_duration, parse_limit
 
-_UNITS: Final = {
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-    "w": timedelta(weeks=1),
-    "mo": timedelta(days=30),
-    "y": timedelta(days=365),
-}
-_DURATION = re.compile(r"(\d+)\s*(s|mo|m|h|d|w|y)")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-_CLAUSES: Final = ("newest", "within", "everything", "any", "all", "not")
+__all__ = ["parse_duration", "parse_limit", "parse_policy"]
+
+_ROOT: Final = ("timezone", "protect", "rule_sets", "defaults", "policies", "limits")
+_DEFAULTS: Final = ("untagged", "referrers", "limits", "rules")
+_POLICY: Final = ("name", "repositories", "enabled", "unit", "rules", "untagged", "referrers", "limits")
+_RULE: Final = ("name", "tags", "counts", "keep")
 
 
-def parse_duration(text: str) -> timedelta:
-    """Read `14d`, `24h`, `90m`, `2w`, `6mo` (30 days each), `1y` (365 days). Raises ValueError."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is no span of time: write 30m, 24h, 14d, 2w, 6mo or 1y")
-    try:
-        return int(match[1]) * _UNITS[match[2]]
-    except OverflowError as error:
-        raise ValueError(f"{text!r} is longer than time itself") from error
-
-
-def parse_limit(text: str | int) -> Share | int:
-    """Read a limit of deletions: `30%` of all tags, or a number of tags. Raises ValueError."""
-    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
-        return text
-    match = _PERCENT.fullmatch(str(text).strip())
-    if match and float(match[1]) <= 100:
-        return Share(float(match[1]))
-    if str(text).strip().isdecimal():
-        return int(str(text))
-    raise ValueError(f"{text!r} is no limit: write a share such as 30% or a number of tags such as 200")
-
-
-def parse_policy(text: str, source: str) -> Policy:
+def parse_policy(text: str | bytes, source: str) -> Policy:
     """Read a policy. `source` is the file's name for messages. Raises ConfigurationError."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        document = YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
-        raise ConfigurationError(f"{where}: this is no YAML: {error.problem or error.context}") from error
-    except (YAMLError, ValueError) as error:
-        raise ConfigurationError(f"{source}: this is no YAML: {error}") from error
-    return _Reader(source).policy(document)
+    return _Reader(source).policy(load(text, source))
 
 
 class _Reader:
-    """Walks the document; every method takes a node, and the path by which a message names it."""
+    """Walks the document."""
 
     def __init__(self, source: str) -> None:
-        self._source = source
+        self._document = Document(source)
+        self._sets: Mapping[str, Sequence[Any]] = {}
+        self._defaults: Mapping[str, Any] = {}
 
-    def policy(self, document: Any) -> Policy:
-        if document is None:
-            raise ConfigurationError(f"{self._source}: the policy is empty; it needs `policies:`")
-        root = self._mapping(document, "policy", None, ("protect", "policies", "limits"))
-        entries = self._list(root, "policies", "policies", required=True)
-        policies = tuple(self._repository_policy(each, f"policies[{i}]") for i, each in enumerate(entries))
+    def policy(self, node: Any) -> Policy:
+        document = self._document
+        if node is None:
+            raise ConfigurationError(f"{document.source}: the policy is empty; it needs `policies:`")
+        root = document.mapping(node, "policy", None, _ROOT)
+        self._sets = self._rule_sets(root)
+        if root.get("defaults") is not None:
+            self._defaults = document.mapping(root["defaults"], "defaults", (root, "defaults"), _DEFAULTS)
+        entries = document.sequence(root, "policies", "policies")
+        policies = tuple(self._repository_policy(each, f"policies[{i}]", root) for i, each in enumerate(entries))
         if not policies:
-            self._refuse(root, "policies", "policies", "no policy is given, so nothing would ever happen")
-        return Policy(policies, self._protect(root), self._limits(root))
+            document.refuse(root, "policies", "policies", "no policy is given, so nothing would ever happen")
+        names = [policy.name for policy in policies]
+        for i, name in enumerate(names):
+            if name is not None and name in names[:i]:
+                document.refuse(entries[i], "name", f"policies[{i}].name", f"{name!r} names an earlier policy already")
+        protect, in_use = self._protect(root)
+        limits = self._limits(root, "limits")
+        policy = Policy(policies, protect, limits or Limits(), self._timezone(root), in_use)
+        self._refuse_deleting_all(policy, root)
+        return policy
 
-    def _protect(self, root: Mapping[str, Any]) -> tuple[Pattern, ...]:
+    def _timezone(self, root: Mapping[str, Any]) -> tzinfo:
+        if root.get("timezone") is None:
+            return UTC
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+        name = self._document.text(root["timezone"], root, "timezone", "timezone")
+        if name == "UTC":
+            return UTC
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            near = difflib.get_close_matches(name, available_timezones(), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "write one such as Europe/Berlin"
+            self._document.refuse(root, "timezone", "timezone", f"{name!r} is no time zone known here; {hint}")
+
+    def _rule_sets(self, root: Mapping[str, Any]) -> Mapping[str, Sequence[Any]]:
+        node = root.get("rule_sets")
+        if node is None:
+            return {}
+        if not isinstance(node, Mapping):
+            self._document.mapping(node, "rule_sets", (root, "rule_sets"), ("NAME: [RULE...]",))
+        sets: dict[str, Sequence[Any]] = {}
+        for key in node:
+            name = self._document.text(key, node, key, "rule_sets")
+            sets[name] = self._document.sequence(node, name, f"rule_sets.{name}")
+            for i, rule in enumerate(sets[name]):  # so that a mistake shows before the set is used
+                self._rule(rule, f"rule_sets.{name}[{i}]", i, None)
+        return sets
+
+    def _protect(self, root: Mapping[str, Any]) -> tuple[tuple[TagPattern, ...], tuple[str, ...]]:
+        document = self._document
         if root.get("protect") is None:
-            return ()
-        protect = self._mapping(root["protect"], "protect", (root, "protect"), ("tags",))
-        return self._patterns(protect, "tags", "protect.tags")
+            return (), ()
+        protect = document.mapping(root["protect"], "protect", (root, "protect"), ("tags", "in_use"))
+        sources = tuple(
+            document.text(each, protect, "in_use", "protect.in_use")
+            for each in document.one_or_more(protect, "in_use", "protect.in_use", required=False)
+        )
+        if sources and "tags" not in protect:
+            return (), sources
+        return read_selectors(document, protect, "tags", "protect.tags"), sources
 
-    def _limits(self, root: Mapping[str, Any]) -> Limits:
-        if root.get("limits") is None:
-            return Limits()
-        limits = self._mapping(root["limits"], "limits", (root, "limits"), ("deletions", "last_image"))
-        deletions: Share | int | None = None
-        last_image = LastImage.REFUSE
+    def _limits(self, node: Mapping[str, Any], path: str) -> Limits | None:
+        document = self._document
+        if node.get("limits") is None:
+            return None
+        limits = document.mapping(node["limits"], path, (node, "limits"), ("deletions", "last_image"))
+        deletions, last_image = None, LastImage.REFUSE
         if limits.get("deletions") is not None:
             try:
                 deletions = parse_limit(limits["deletions"])
             except ValueError as error:
-                self._refuse(limits, "deletions", "limits.deletions", str(error))
+                document.refuse(limits, "deletions", f"{path}.deletions", str(error))
         if limits.get("last_image") is not None:
-            last_image = LastImage(self._word(limits, "last_image", "limits.last_image", tuple(LastImage)))
+            last_image = LastImage(document.word(limits, "last_image", f"{path}.last_image", tuple(LastImage)))
         return Limits(deletions, last_image)
 
-    def _repository_policy(self, node: Any, path: str) -> RepositoryPolicy:
-        policy = self._mapping(node, path, None, ("repositories", "rules", "untagged"))
-        texts = [
-            self._text(each, policy, "repositories", f"{path}.repositories")
-            for each in self._list(policy, "repositories", f"{path}.repositories", required=True)
+    def _repository_policy(self, node: Any, path: str, root: Mapping[str, Any]) -> RepositoryPolicy:
+        document = self._document
+        policy = document.mapping(node, path, (root, "policies"), _POLICY)
+        repositories = read_repositories(document, policy, "repositories", f"{path}.repositories")
+        name = document.text(policy["name"], policy, "name", f"{path}.name") if "name" in policy else None
+        enabled = document.truth(policy, "enabled", f"{path}.enabled", default=True)
+        unit = Unit(document.word(policy, "unit", f"{path}.unit", tuple(Unit))) if "unit" in policy else Unit.TAG
+        rules = self._rules(policy, path, unit)
+        untagged = self._untagged(policy, path, unit)
+        referrers = self._referrers(*self._own_or_default(policy, path, "referrers"))
+        limits = self._limits(*self._own_or_default(policy, path, "limits"))
+        if enabled and not rules and untagged is None and referrers == Referrers():
+            text = "it has neither `rules` nor `untagged`, so it would do nothing"
+            document.refuse(policy, "repositories", path, text)
+        return RepositoryPolicy(repositories, rules, untagged, name, unit, enabled, referrers, limits)
+
+    def _own_or_default(self, policy: Mapping[str, Any], path: str, key: str) -> tuple[Mapping[str, Any], str]:
+        """Return the mapping that says `key` for a policy: itself, else the defaults; and the key's path there."""
+        own = key in policy or key not in self._defaults
+        return (policy, f"{path}.{key}") if own else (self._defaults, f"defaults.{key}")
+
+    def _rules(self, policy: Mapping[str, Any], path: str, unit: Unit) -> tuple[Rule, ...]:
+        own = [
+            (each, f"{path}.rules[{i}]")
+            for i, each in enumerate(self._document.sequence(policy, "rules", f"{path}.rules", required=False))
         ]
-        try:
-            repositories = RepositoryPatterns.parse(texts)
-        except PatternError as error:
-            self._refuse(policy, "repositories", f"{path}.repositories", str(error))
-        entries = self._list(policy, "rules", f"{path}.rules", required=False)
-        rules = tuple(self._rule(each, f"{path}.rules[{i}]", i) for i, each in enumerate(entries))
+        common = [
+            (each, f"defaults.rules[{i}]")
+            for i, each in enumerate(self._document.sequence(self._defaults, "rules", "defaults.rules", required=False))
+        ]
+        entries = [rule for each, where in own + common for rule in self._used(each, where)]
+        rules = tuple(self._rule(each, where, i, unit) for i, (each, where) in enumerate(entries))
         names = [rule.name for rule in rules]
         for i, name in enumerate(names):
             if name in names[:i]:
-                self._refuse(entries[i], "name", f"{path}.rules[{i}].name", f"{name!r} names an earlier rule already")
-        untagged: Clause | None = None
-        if policy.get("untagged") is not None:
-            inner = self._mapping(policy["untagged"], f"{path}.untagged", (policy, "untagged"), ("keep",))
-            untagged = self._keep(inner, f"{path}.untagged", Order.PUSHED)
-        if not rules and untagged is None:
-            self._refuse(policy, "repositories", path, "it has neither `rules` nor `untagged`, so it would do nothing")
-        return RepositoryPolicy(repositories, rules, untagged)
+                each, where = entries[i]
+                self._document.refuse(each, "name", f"{where}.name", f"{name!r} names an earlier rule already")
+        return rules
 
-    def _rule(self, node: Any, path: str, index: int) -> Rule:
-        rule = self._mapping(node, path, None, ("name", "tags", "keep"))
-        name = self._text(rule["name"], rule, "name", f"{path}.name") if "name" in rule else f"rule {index + 1}"
-        patterns = self._patterns(rule, "tags", f"{path}.tags")
-        versions = all(isinstance(pattern, VersionPattern) for pattern in patterns)
-        return Rule(name, patterns, self._keep(rule, path, Order.VERSION if versions else Order.PUSHED))
+    def _used(self, node: Any, path: str) -> list[tuple[Any, str]]:
+        """Return a rule, or the rules of the set that stands in its place."""
+        if not isinstance(node, Mapping) or "use" not in node:
+            return [(node, path)]
+        self._document.mapping(node, path, None, ("use",))
+        name = self._document.text(node["use"], node, "use", f"{path}.use")
+        if name not in self._sets:
+            near = difflib.get_close_matches(name, self._sets, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._sets) or 'none'}"
+            self._document.refuse(node, "use", f"{path}.use", f"there is no rule set {name!r}; {hint}")
+        return [(each, f"rule_sets.{name}[{i}]") for i, each in enumerate(self._sets[name])]
 
-    def _keep(self, node: Mapping[str, Any], path: str, order: Order) -> Clause:
-        if node.get("keep") is None:
-            self._refuse(
-                node, "keep", path, "`keep` is missing; write `keep: {newest: 10}` or `keep: {everything: true}`"
-            )
-        return self._clauses(node["keep"], f"{path}.keep", (node, "keep"), order)
+    def _rule(self, node: Any, path: str, index: int, unit: Unit | None) -> Rule:
+        """Read a rule. `unit` is None while it is not known who uses the rule."""
+        document = self._document
+        rule = document.mapping(node, path, None, _RULE)
+        name = document.text(rule["name"], rule, "name", f"{path}.name") if "name" in rule else f"rule {index + 1}"
+        selectors = read_selectors(document, rule, "tags", f"{path}.tags")
+        if unit is Unit.TAG and any(isinstance(leaf, Untagged) for each in selectors for leaf in leaves(each)):
+            text = "a tag is never untagged; write `unit: image` to decide images, or `untagged:` beside `rules`"
+            document.refuse(rule, "tags", f"{path}.tags", text)
+        whole = AnySelector(selectors)
+        scope = Scope(
+            Order.VERSION if selects_versions(whole) else Order.PUSHED,
+            (*VERSION_KEYS, *sorted(whole.group_names)),
+            unit or Unit.TAG,
+        )
+        counts = Counts.CLAIMED
+        if "counts" in rule:
+            counts = Counts(document.word(rule, "counts", f"{path}.counts", tuple(Counts)))
+        return Rule(name, selectors, read_keep(document, rule, path, scope), counts)
 
-    def _clauses(self, node: Any, path: str, parent: tuple[Any, Any] | None, order: Order) -> Clause:
-        """Read a mapping of clauses that stand side by side: any of them keeps."""
-        keep = self._mapping(node, path, parent, (*_CLAUSES, "by"))
-        if "by" in keep:
-            if "newest" not in keep:
-                self._refuse(keep, "by", f"{path}.by", "`by` orders `newest`, which is missing beside it")
-            order = Order(self._word(keep, "by", f"{path}.by", tuple(Order)))
-        clauses = tuple(self._clause(keep, name, f"{path}.{name}", order) for name in keep if name != "by")
-        if not clauses:
-            self._refuse(keep, None, path, f"no clause is given: write one of {', '.join(_CLAUSES)}")
-        return clauses[0] if len(clauses) == 1 else AnyOf(clauses)
+    def _untagged(self, policy: Mapping[str, Any], path: str, unit: Unit) -> Clause | None:
+        if unit is Unit.IMAGE:
+            if policy.get("untagged") is not None:
+                text = "with `unit: image` untagged images belong to a rule: `tags: {untagged: true}`"
+                self._document.refuse(policy, "untagged", f"{path}.untagged", text)
+            return None
+        return self._clause_of("untagged", *self._own_or_default(policy, path, "untagged"))
 
-    def _clause(self, keep: Mapping[str, Any], name: str, path: str, order: Order) -> Clause:
-        value = keep[name]
-        match name:
-            case "newest":
-                if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                    self._refuse(keep, name, path, f"{value!r} is no count: write a whole number from 1 on")
-                return Newest(value, order)
-            case "within":
-                try:
-                    return Within(parse_duration(str(value)))
-                except ValueError as error:
-                    self._refuse(keep, name, path, str(error))
-            case "everything":
-                if value is not True:
-                    self._refuse(keep, name, path, "write `everything: true`, or leave it out")
-                return Everything()
-            case "not":
-                return Not(self._clauses(value, path, (keep, name), order))
-            case _:
-                entries = self._list(keep, name, path, required=True)
-                if not entries:
-                    self._refuse(keep, name, path, f"`{name}` is empty; list clauses below it")
-                inner = tuple(self._clauses(each, f"{path}[{i}]", None, order) for i, each in enumerate(entries))
-                return AllOf(inner) if name == "all" else AnyOf(inner)
+    def _referrers(self, node: Mapping[str, Any], path: str) -> Referrers:
+        if node.get("referrers") is None:
+            return Referrers()
+        inner = self._document.mapping(node["referrers"], path, (node, "referrers"), ("of_kept", "orphaned"))
+        of_kept = self._clause_of("of_kept", inner, f"{path}.of_kept")
+        return Referrers(of_kept, self._clause_of("orphaned", inner, f"{path}.orphaned"))
 
-    def _patterns(self, node: Mapping[str, Any], key: str, path: str) -> tuple[Pattern, ...]:
-        """Read a selector: one pattern or a list; a text is a glob, a mapping has `regex`, `version` or `glob`."""
-        value = node.get(key)
-        entries = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-        if value is None or not entries:
-            self._refuse(node, key, path, f'`{key}` selects no tags; write `{key}: ["*"]` for all')
-        return tuple(pattern for each in entries for pattern in self._pattern(each, node, key, path))
+    def _clause_of(self, key: str, node: Mapping[str, Any], path: str) -> Clause | None:
+        if node.get(key) is None:
+            return None
+        inner = self._document.mapping(node[key], path, (node, key), ("keep",))
+        return read_keep(self._document, inner, path, Scope())
 
-    def _pattern(self, entry: Any, node: Mapping[str, Any], key: str, path: str) -> Iterator[Pattern]:
-        if not isinstance(entry, Mapping):
-            yield self._built(Glob, self._text(entry, node, key, path), node, key, path)
+    def _refuse_deleting_all(self, policy: Policy, root: Mapping[str, Any]) -> None:
+        """Refuse a policy under which no tag of a whole registry could ever stay."""
+        if policy.protect or policy.in_use or policy.limits.last_image is LastImage.ALLOW:
             return
-        selector = self._mapping(entry, path, (node, key), ("glob", "regex", "version"))
-        if not selector:
-            self._refuse(node, key, path, "it is empty; write glob, regex or version")
-        for kind, value in selector.items():
-            for text in value if isinstance(value, Sequence) and not isinstance(value, str) else [value]:
-                where = f"{path}.{kind}"
-                words = self._text(text, selector, kind, where)
-                pattern = self._built(Regex if kind == "regex" else Glob, words, selector, kind, where)
-                yield VersionPattern(pattern) if kind == "version" and isinstance(pattern, Glob) else pattern
-
-    def _built(self, kind: type[Glob] | type[Regex], text: str, node: Any, key: str, path: str) -> Glob | Regex:
-        try:
-            return kind(text)
-        except PatternError as error:
-            self._refuse(node, key, path, str(error))
-
-    def _mapping(self, node: Any, path: str, parent: tuple[Any, Any] | None, known: Sequence[str]) -> Mapping[str, Any]:
-        if not isinstance(node, Mapping):
-            where = self._position(*parent) if parent else self._source
-            raise ConfigurationError(
-                f"{where}: {path}: expected a mapping with {', '.join(known)}; found {_kind(node)}"
-            )
-        for key in node:
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-                self._refuse(
-                    node, key, f"{path}.{key}" if path != "policy" else str(key), f"unknown key {key!r}; {hint}"
-                )
-        return node
-
-    def _list(self, node: Mapping[str, Any], key: str, path: str, *, required: bool) -> Sequence[Any]:
-        value = node.get(key)
-        if value is None and not required:
-            return ()
-        if value is None:
-            self._refuse(node, key, path, f"`{key}` is missing")
-        if isinstance(value, str) and key == "repositories":
-            return [value]
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            self._refuse(node, key, path, f"expected a list, found {_kind(value)}")
-        return value
-
-    def _text(self, value: Any, node: Any, key: Any, path: str) -> str:
-        """Take a text; YAML reads an unquoted 1.10 as the number 1.1, so numbers are refused rather than guessed."""
-        if not isinstance(value, str):
-            self._refuse(node, key, path, f"expected text, found {_kind(value)} {value!r}; put it in quotes")
-        return str(value)
-
-    def _word(self, node: Mapping[str, Any], key: str, path: str, known: Sequence[str]) -> str:
-        value = str(node[key])
-        if value not in known:
-            near = difflib.get_close_matches(value, known, n=1)
-            hint = f"did you mean {str(near[0])!r}?" if near else f"known: {', '.join(known)}"
-            self._refuse(node, key, path, f"{value!r} is not known here; {hint}")
-        return value
-
-    def _refuse(self, node: Any, key: Any, path: str, why: str) -> NoReturn:
-        raise ConfigurationError(f"{self._position(node, key)}: {path}: {why}")
-
-    def _position(self, node: Any, key: Any) -> str:
-        """Return `file:line:column` of a key in a mapping, of the mapping itself where it has no such key."""
-        marks = getattr(node, "lc", None)
-        if marks is None:
-            return self._source
-        line, column = marks.line, marks.col
-        if marks.data and key in marks.data:
-            line, column = marks.data[key][0], marks.data[key][1]
-        return f"{self._source}:{line + 1}:{column + 1}"
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return "a truth value"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a text"
-        case Mapping():
-            return "a mapping"
-        case Sequence():
-            return "a list"
-        case _:
-            return f"a {type(value).__name__}"
+        for each in policy.policies:
+            allowed = each.limits is not None and each.limits.last_image is LastImage.ALLOW
+            keeps = any(can_keep(rule.keep) for rule in each.rules)
+            claims = any(selector.matches_all for rule in each.rules for selector in rule.tags)
+            if not each.enabled or allowed or keeps or not claims:
+                return
+            if each.repositories.matches_all:
+                text = "no rule keeps anything, so every tag of the registry would go; if so, say it with"
+                self._document.refuse(root, "policies", "policies", f"{text} `limits: {{last_image: allow}}`")

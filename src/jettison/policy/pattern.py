@@ -1,9 +1,11 @@
 """Patterns that select tags and repositories: globs, regular expressions and versions."""
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from jettison.errors import ConfigurationError
@@ -11,6 +13,11 @@ from jettison.oci.version import parse_version
 
 MATCH_SECONDS: Final = 0.25
 """How long one expression with look-around may take on one tag; RE2's need no limit, they are linear."""
+FREE_SECONDS: Final = 1.0
+MEAN_SECONDS: Final = 0.0002
+"""What it may take on all tags together: a second, and this much for each tag, so that 100,000 take 21 s at most."""
+
+_NO_GROUPS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class PatternError(ValueError):
@@ -25,8 +32,36 @@ class Pattern(Protocol):
         ...
 
 
+class TagPattern:
+    """What all patterns over tags have: an image matches where some tag of it does."""
+
+    __slots__ = ()
+
+    def matches(self, name: str) -> bool:
+        """Whether the tag `name` matches."""
+        raise NotImplementedError
+
+    def matches_image(self, tags: Sequence[str]) -> bool:
+        """Whether an image with these tags matches."""
+        return any(map(self.matches, tags))
+
+    def groups(self, name: str) -> Mapping[str, str]:
+        """Return what the named groups of a regular expression matched in the tag `name`."""
+        return _NO_GROUPS
+
+    @property
+    def group_names(self) -> frozenset[str]:
+        """The named groups that `groups` may return."""
+        return frozenset()
+
+    @property
+    def matches_all(self) -> bool:
+        """Whether it is plain that every tag matches."""
+        return False
+
+
 @dataclass(frozen=True, slots=True)
-class Glob:
+class Glob(TagPattern):
     """`*` within a path segment, `**` across segments, `?` one character, `[ab]`, `[!ab]`, `{one,two}`."""
 
     text: str
@@ -39,43 +74,75 @@ class Glob:
         """Whether the whole of `name` matches."""
         return self._expression.fullmatch(name) is not None
 
+    @property
+    def matches_all(self) -> bool:
+        """Whether it is plain that every tag matches."""
+        return self.text in ("*", "**")
+
     def __str__(self) -> str:
         return self.text
 
 
 @dataclass(frozen=True, slots=True)
-class Regex:
-    """A regular expression in RE2's language; what RE2 cannot say (look-around) runs under a time limit."""
+class Regex(TagPattern):
+    """A regular expression in RE2's language; what RE2 cannot say (look-around) runs under a time limit.
+
+    It matches the whole tag, or with `anywhere` some part of it.
+    """
 
     text: str
-    _expression: Any = field(init=False, repr=False, compare=False)
+    anywhere: bool = False
+    _expression: Callable[[str], Any] = field(init=False, repr=False, compare=False)
+    _names: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_expression", _compile(self.text))
+        expression, names = _compile(self.text, self.anywhere)
+        object.__setattr__(self, "_expression", expression)
+        object.__setattr__(self, "_names", names)
 
     def matches(self, name: str) -> bool:
-        """Whether the whole of `name` matches. Raises ConfigurationError where that takes too long to find out."""
+        """Whether `name` matches. Raises ConfigurationError where that takes too long to find out."""
+        return self._match(name) is not None
+
+    def groups(self, name: str) -> Mapping[str, str]:
+        """Return what the named groups matched in `name`; those that took no part are left out."""
+        match = self._match(name) if self._names else None
+        if match is None:
+            return _NO_GROUPS
+        return {group: text for group, text in match.groupdict().items() if text is not None}
+
+    @property
+    def group_names(self) -> frozenset[str]:
+        """The expression's named groups."""
+        return self._names
+
+    @property
+    def matches_all(self) -> bool:
+        """Whether it is plain that every tag matches."""
+        return self.text in (".*", ".+", "^.*$", "^.+$", "(?s).*", "") and (self.anywhere or self.text != "")
+
+    def _match(self, name: str) -> Any:
         try:
-            return self._expression(name) is not None
+            return self._expression(name)
         except TimeoutError as error:
             raise ConfigurationError(
-                f"the regular expression {self.text!r} took more than {MATCH_SECONDS} s on {name!r}; "
-                "write it without nested repetition or look-around"
+                f"the regular expression {self.text!r} took more than {MATCH_SECONDS} s on {name!r}, or too long on "
+                "all tags together; write it without nested repetition or look-around"
             ) from error
 
     def __str__(self) -> str:
-        return f"/{self.text}/"
+        return f"/{self.text}/" + (" anywhere" if self.anywhere else "")
 
 
 @dataclass(frozen=True, slots=True)
-class VersionPattern:
+class VersionPattern(TagPattern):
     """Tags that are versions, and that match a glob besides (`*`: all of them)."""
 
     glob: Glob
 
     def matches(self, name: str) -> bool:
         """Whether `name` is a version that the glob matches."""
-        return self.glob.matches(name) and parse_version(name) is not None
+        return (self.glob.matches_all or self.glob.matches(name)) and parse_version(name) is not None
 
     def __str__(self) -> str:
         return "versions" if self.glob.text == "*" else f"versions {self.glob}"
@@ -83,23 +150,35 @@ class VersionPattern:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryPatterns:
-    """Globs over repository names; those that begin with `!` take out again what another one matched."""
+    """Patterns over repository names; globs that begin with `!` take out again what another pattern matched."""
 
-    wanted: tuple[Glob, ...]
+    wanted: tuple[Pattern, ...]
     unwanted: tuple[Glob, ...] = ()
 
     @classmethod
-    def parse(cls, texts: Sequence[str]) -> "RepositoryPatterns":
-        """Read patterns as a policy lists them. Raises PatternError."""
-        wanted = tuple(Glob(text) for text in texts if not text.startswith("!"))
-        unwanted = tuple(Glob(text[1:]) for text in texts if text.startswith("!"))
+    def parse(cls, texts: Sequence[str | Pattern]) -> "RepositoryPatterns":
+        """Read globs as a policy lists them, other patterns among them. Raises PatternError."""
+        wanted = tuple(
+            Glob(each) if isinstance(each, str) else each
+            for each in texts
+            if not isinstance(each, str) or not each.startswith("!")
+        )
+        unwanted = tuple(Glob(each[1:]) for each in texts if isinstance(each, str) and each.startswith("!"))
         if not wanted:
             raise PatternError('no pattern selects a repository: those with ! only take out; put "**" before them')
         return cls(wanted, unwanted)
 
     def matches(self, name: str) -> bool:
         """Whether the repository is selected."""
-        return any(glob.matches(name) for glob in self.wanted) and not any(glob.matches(name) for glob in self.unwanted)
+        return any(each.matches(name) for each in self.wanted) and not any(each.matches(name) for each in self.unwanted)
+
+    @property
+    def matches_all(self) -> bool:
+        """Whether it is plain that every repository is selected."""
+        return not self.unwanted and any(isinstance(each, Glob) and each.text == "**" for each in self.wanted)
+
+    def __str__(self) -> str:
+        return ", ".join([*map(str, self.wanted), *(f"!{each}" for each in self.unwanted)])
 
 
 def _translate(text: str) -> str:
@@ -138,20 +217,42 @@ def _translate(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _compile(text: str) -> Any:
-    """Return a full-match function: RE2's where RE2 can say it, else one with a time limit."""
+def _compile(text: str, anywhere: bool) -> tuple[Callable[[str], Any], frozenset[str]]:
+    """Return a match function and the named groups: RE2's where RE2 can say it, else one with a time limit."""
     import re2
 
     options = re2.Options()
     options.log_errors = False
     try:
-        return re2.compile(text, options).fullmatch
+        linear = re2.compile(text, options)
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+    else:
+        return linear.search if anywhere else linear.fullmatch, frozenset(linear.groupindex)
     import regex
 
     try:
         expression = regex.compile(text)
     except regex.error as error:
         raise PatternError(f"the regular expression {text!r} cannot be read: {reason}") from error
-    return lambda name: expression.fullmatch(name, timeout=MATCH_SECONDS)
+    return _bounded(expression.search if anywhere else expression.fullmatch), frozenset(expression.groupindex)
+
+
+def _bounded(match: Callable[..., Any]) -> Callable[[str], Any]:
+    """Return `match` with a limit for each call, and one for the mean of all calls. Both raise TimeoutError.
+
+    Without the second, an expression that takes just less than the first on each of 100,000 tags would run for hours.
+    """
+    allowance = FREE_SECONDS
+
+    def bounded(name: str) -> Any:
+        nonlocal allowance
+        start = time.thread_time()
+        found = match(name, timeout=MATCH_SECONDS)
+        allowance = min(allowance + MEAN_SECONDS - (time.thread_time() - start), FREE_SECONDS)
+        if allowance < 0:
+            allowance = FREE_SECONDS
+            raise TimeoutError
+        return found
+
+    return bounded

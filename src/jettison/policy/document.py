@@ -1,0 +1,130 @@
+"""Document: a YAML document under reading. Every refusal names the file, line, column, path and the way out."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from jettison.errors import ConfigurationError
+
+
+def load(text: str | bytes, source: str) -> Any:
+    """Return the document of a YAML text, with positions. Raises ConfigurationError."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        return YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+        raise ConfigurationError(f"{where}: this is no YAML: {error.problem or error.context}") from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{source}: this is no YAML: {error}") from error
+
+
+class Document:
+    """Takes values out of nodes; every method takes a node, and the path by which a message names it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def mapping(self, node: Any, path: str, parent: tuple[Any, Any] | None, known: Sequence[str]) -> Mapping[str, Any]:
+        """Take a mapping that has no other keys than `known`; `parent` is the mapping and key that it stands below."""
+        if not isinstance(node, Mapping):
+            where = self._position(*parent) if parent else self.source
+            raise ConfigurationError(f"{where}: {path}: expected a mapping with {', '.join(known)}; found {kind(node)}")
+        for key in node:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+                self.refuse(
+                    node, key, f"{path}.{key}" if path != "policy" else str(key), f"unknown key {key!r}; {hint}"
+                )
+        return node
+
+    def sequence(self, node: Mapping[str, Any], key: str, path: str, *, required: bool = True) -> Sequence[Any]:
+        """Take a list."""
+        value = node.get(key)
+        if value is None and not required:
+            return ()
+        if value is None:
+            self.refuse(node, key, path, f"`{key}` is missing")
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            self.refuse(node, key, path, f"expected a list, found {kind(value)}")
+        return value
+
+    def one_or_more(self, node: Mapping[str, Any], key: str, path: str, *, required: bool = True) -> Sequence[Any]:
+        """Take a list, or one entry without the brackets."""
+        value = node.get(key)
+        if isinstance(value, str | Mapping):
+            return [value]
+        return self.sequence(node, key, path, required=required)
+
+    def text(self, value: Any, node: Any, key: Any, path: str) -> str:
+        """Take a text; YAML reads an unquoted 1.10 as the number 1.1, so numbers are refused rather than guessed."""
+        if not isinstance(value, str):
+            self.refuse(node, key, path, f"expected text, found {kind(value)} {value!r}; put it in quotes")
+        return str(value)
+
+    def word(self, node: Mapping[str, Any], key: str, path: str, known: Sequence[str]) -> str:
+        """Take one of the words `known`."""
+        value = str(node[key])
+        if value not in known:
+            near = difflib.get_close_matches(value, known, n=1)
+            hint = f"did you mean {str(near[0])!r}?" if near else f"known: {', '.join(known)}"
+            self.refuse(node, key, path, f"{value!r} is not known here; {hint}")
+        return value
+
+    def truth(self, node: Mapping[str, Any], key: str, path: str, *, default: bool) -> bool:
+        """Take a truth value."""
+        value = node.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.refuse(node, key, path, f"expected true or false, found {kind(value)} {value!r}")
+        return value
+
+    def just_true(self, node: Mapping[str, Any], key: str, path: str) -> None:
+        """Take `key: true`, which has no other value."""
+        if node[key] is not True:
+            self.refuse(node, key, path, f"write `{key}: true`, or leave it out")
+
+    def count(self, node: Mapping[str, Any], key: str, path: str) -> int:
+        """Take a whole number from 1 on."""
+        value = node[key]
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            self.refuse(node, key, path, f"{value!r} is no count: write a whole number from 1 on")
+        return int(value)
+
+    def refuse(self, node: Any, key: Any, path: str, why: str) -> NoReturn:
+        """Raise ConfigurationError for the value of `key` in `node`."""
+        raise ConfigurationError(f"{self._position(node, key)}: {path}: {why}")
+
+    def _position(self, node: Any, key: Any) -> str:
+        """Return `file:line:column` of a key in a mapping, of the mapping itself where it has no such key."""
+        marks = getattr(node, "lc", None)
+        if marks is None:
+            return self.source
+        line, column = marks.line, marks.col
+        if marks.data and key in marks.data:
+            line, column = marks.data[key][0], marks.data[key][1]
+        return f"{self.source}:{line + 1}:{column + 1}"
+
+
+def kind(value: Any) -> str:
+    """Return what a YAML value is, in words."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "a truth value"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case Mapping():
+            return "a mapping"
+        case Sequence():
+            return "a list"
+        case _:
+            return f"a {type(value).__name__}"
