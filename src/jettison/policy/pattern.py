@@ -75,6 +75,11 @@ class Glob(TagPattern):
         return self._expression.fullmatch(name) is not None
 
     @property
+    def expression(self) -> str:
+        """The regular expression that says the same."""
+        return self._expression.pattern
+
+    @property
     def matches_all(self) -> bool:
         """Whether it is plain that every tag matches."""
         return self.text in ("*", "**")
