@@ -91,6 +91,10 @@ class Database:
             with self._writer().begin() as connection:
                 yield connection
 
+    def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
+        """Return an INSERT into `table` that can be told what to do with rows that are there already."""
+        return sqlite.insert(table) if self._file is not None else postgresql.insert(table)
+
     def upsert(self, table: Table, key: str) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT into `table` that overwrites the row of the same `key` where it differs."""
         values = [column.name for column in table.columns if column.name not in (key, "first_seen")]

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -22,7 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The newest migration: what the database must be at for this version of jettison."""
 
 # Not Alembic's own name: in a PostgreSQL database that another program uses too, that one is taken.
@@ -118,4 +119,53 @@ configs = Table(
     Column("created", UtcDateTime),
     Column("platform", Text),
     Column("first_seen", UtcDateTime, nullable=False),
+)
+
+# What became of images after they were pushed: when they were pulled, and when jettison first saw their tags.
+
+pulls = Table(
+    "pulls",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("repository", Text, primary_key=True),
+    Column("reference", Text, primary_key=True),  # a tag or a digest
+    Column("last", UtcDateTime, nullable=False),
+    Column("count", BigInteger, nullable=False),
+)
+
+pull_spans = Table(
+    "pull_spans",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("since", UtcDateTime, primary_key=True),
+    Column("until", UtcDateTime, nullable=False),
+)
+
+pull_logs = Table(
+    "pull_logs",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("head", Text, primary_key=True),  # hash of the log's first line
+    Column("content", Text, primary_key=True),  # hash of all that was imported of it
+    Column("bytes", BigInteger, nullable=False),
+    Column("own_log", Boolean, nullable=False),  # the registry's own: each request stands in it twice
+    Column("imported", UtcDateTime, nullable=False),
+)
+
+seen_repositories = Table(
+    "seen_repositories",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("repository", Text, primary_key=True),
+    Column("since", UtcDateTime, nullable=False),
+)
+
+seen_tags = Table(
+    "seen_tags",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("repository", Text, primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("since", UtcDateTime),  # NULL: it was there when the repository was first looked at
 )

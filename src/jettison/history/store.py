@@ -14,9 +14,11 @@ from sqlalchemy import Connection, Row, Select, and_, exists, func, insert, or_,
 from jettison.errors import UsageError
 from jettison.history.cache import ConfigCache, ManifestCache
 from jettison.history.database import Database
+from jettison.history.first_seen import FirstSeen
 from jettison.history.journal import Run, add_actions
 from jettison.history.model import ActionRecord, Outcome, PlannedAction, RunRecord, RunSummary, State
 from jettison.history.process import ProcessIdentity
+from jettison.history.pulls import PullStore
 from jettison.history.registry_url import canonical
 from jettison.history.schema import actions, runs
 from jettison.history.state import state_folder
@@ -27,7 +29,8 @@ _NAMES_AT_MOST: Final = 8
 
 
 class History:
-    """The history database: runs with their journals, and the caches `manifests` and `configs`.
+    """The history database: runs with their journals, the caches `manifests` and `configs`, and what is known of
+    `pulls` and of when tags were `first_seen`.
 
     Synchronous, and safe to use from several threads and processes at once.
     """
@@ -36,6 +39,8 @@ class History:
         self._database = database
         self.manifests = ManifestCache(database)
         self.configs = ConfigCache(database)
+        self.pulls = PullStore(database)
+        self.first_seen = FirstSeen(database)
 
     @classmethod
     def open(cls, location: str | Path | None = None, *, lock_timeout: float = 30.0) -> Self:

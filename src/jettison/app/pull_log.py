@@ -1,0 +1,139 @@
+"""PullLog: a log file to import, plain or gzip, and how much of it was imported before.
+
+A log is known by its text: rotating it, compressing it, or letting it grow does not make it another one. What was
+imported is looked for by the hash of its first line or document, and then compared whole, by the hash of all of it.
+"""
+
+import gzip
+import hashlib
+import io
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, NamedTuple, Protocol, cast
+
+from jettison.errors import UsageError
+from jettison.history.pulls import LogPosition
+from jettison.pulls.reader import SNIFFED, Format, pieces
+
+STDIN: Final = "-"
+_GZIP: Final = b"\x1f\x8b"
+_CHUNK: Final = 1024 * 1024
+
+
+class Hash(Protocol):
+    """A hash of what was read so far."""
+
+    def update(self, data: bytes, /) -> None:
+        """Add what was read next."""
+        ...
+
+    def hexdigest(self) -> str:
+        """Return the hash in hex digits."""
+        ...
+
+    def copy(self) -> "Hash":
+        """Return one of the same that goes on by itself."""
+        ...
+
+
+class Resumed(NamedTuple):
+    """Where an import goes on: behind `position`, with the hash of all that stands before it."""
+
+    position: LogPosition
+    hash: Hash
+    is_end: bool
+    """Whether the log ends there."""
+
+
+class CutShortError(Exception):
+    """The file ends, or is damaged, in the middle of its compressed data; what comes before it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullLog:
+    """One log. `name` is how people call it."""
+
+    name: str
+    path: Path
+
+    def head(self, wanted: Format) -> tuple[bytes, str] | None:
+        """Return the log's beginning, and the hash of its first line or document; None where it has none yet."""
+        with self.open() as stream:
+            beginning = _read_up_to(stream, SNIFFED)
+        with self.open() as stream:
+            for piece in pieces(stream, beginning, wanted):
+                if piece.body is not None:
+                    return beginning, hash_of(piece.text).hexdigest()
+        return None
+
+    def resume(self, known: Collection[LogPosition]) -> Resumed | None:
+        """Return the furthest of the `known` positions that this log has gone through; None where it is a new one."""
+        found: Resumed | None = None
+        digest, size = new_hash(), 0
+        with self.open() as stream:
+            for position in sorted(known, key=lambda each: each.size):
+                while size < position.size and (chunk := stream.read(min(_CHUNK, position.size - size))):
+                    digest.update(chunk)
+                    size += len(chunk)
+                if size < position.size:
+                    return found
+                if digest.hexdigest() == position.content:
+                    found = Resumed(position, digest.copy(), is_end=False)
+            if found is not None and size == found.position.size and not stream.read(1):
+                return found._replace(is_end=True)
+        return found
+
+    @contextmanager
+    def open(self, skip: int = 0) -> Iterator[IO[bytes]]:
+        """Open the log's text behind its first `skip` bytes.
+
+        Raises UsageError where the file cannot be read, and CutShortError, while it is read, where its compressed data
+        end early.
+        """
+        try:
+            with self.path.open("rb") as file:
+                is_compressed = file.read(2) == _GZIP
+                file.seek(0)
+                stream = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if is_compressed else file
+                buffered = cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", stream), _CHUNK))
+                buffered.seek(skip)
+                yield buffered
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise CutShortError(f"{self.name}: its compressed data ends early or is damaged: {error}") from error
+        except OSError as error:
+            raise UsageError(f"{self.name}: the log cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
+def opened_log(name: str) -> Iterator[PullLog]:
+    """Give the log that `name` names. `-` is standard input: it is copied first, since a log is read more than once."""
+    if name != STDIN:
+        yield PullLog(name, Path(name))
+        return
+    with tempfile.NamedTemporaryFile(prefix="jettison-") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy, _CHUNK)
+        copy.flush()
+        yield PullLog("standard input", Path(copy.name))
+
+
+def new_hash() -> Hash:
+    """Return the hash by which texts are compared."""
+    return hashlib.blake2b(digest_size=32)
+
+
+def hash_of(text: bytes) -> Hash:
+    """Return the hash of a text."""
+    return hashlib.blake2b(text, digest_size=32)
+
+
+def _read_up_to(stream: IO[bytes], size: int) -> bytes:
+    text = b""
+    while len(text) < size and (chunk := stream.read(size - len(text))):
+        text += chunk
+    return text
