@@ -1,6 +1,6 @@
 """What needs what: from kept manifests to all that must stay with them (promise 4)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,9 +65,16 @@ class Graph:
         self.followers: Mapping[str, Digest] = followers
         """The tags of the `sha256-<hex>` scheme, and the subject of each."""
 
-    def needed(self, roots: Iterable[Digest]) -> dict[Digest, Need | None]:
-        """Return the roots (with None) and everything that they need, each with the first need found."""
-        return self._walk(roots, subjects=True)
+    def bonds(self, digest: Digest) -> Sequence[tuple[Digest, Bond]]:
+        """Return what a manifest needs, and as what."""
+        return self._bonds.get(digest, ())
+
+    def needed(self, roots: Iterable[Digest], without: Container[Digest] = ()) -> dict[Digest, Need | None]:
+        """Return the roots (with None) and everything that they need, each with the first need found.
+
+        `without` are referrers that their subject does not need after all.
+        """
+        return self._walk(roots, subjects=True, without=without)
 
     def dependents(self, roots: Iterable[Digest]) -> dict[Digest, Need | None]:
         """Return the roots (with None) and all that follows them: children and referrers, but not their subjects."""
@@ -100,7 +107,9 @@ class Graph:
                         ready.append(other)
         return tuple(ordered)
 
-    def _walk(self, roots: Iterable[Digest], *, subjects: bool) -> dict[Digest, Need | None]:
+    def _walk(
+        self, roots: Iterable[Digest], *, subjects: bool, without: Container[Digest] = ()
+    ) -> dict[Digest, Need | None]:
         """Walk the bonds, parents before what depends on them.
 
         An index that contains itself, or two that contain each other, end the walk like any other digest seen before.
@@ -110,7 +119,9 @@ class Graph:
         while waiting:
             digest = waiting.pop()
             for other, bond in self._bonds.get(digest, ()):
-                if other not in found and (subjects or bond is not Bond.SUBJECT):
+                if other in found or (bond is Bond.SUBJECT and not subjects):
+                    continue
+                if bond is not Bond.REFERRER or other not in without:
                     found[other] = Need(digest, bond)
                     waiting.append(other)
         return found

@@ -72,6 +72,11 @@ class Version:
         return (self._key, self.variant) < (other._key, other.variant)
 
     @property
+    def sort_key(self) -> tuple[object, ...]:
+        """What orders as the version does, for sorting many: comparing tuples is quicker."""
+        return (self._key, self.variant)
+
+    @property
     def line(self) -> str:
         """The line of versions that this one belongs to; versions of different lines never crowd each other out.
 

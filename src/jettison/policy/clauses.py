@@ -4,157 +4,131 @@ An outcome is True (keeps), False (does not keep) or None (cannot know, since a 
 only where no other clause says False, and what ends as None is kept: an unknown date keeps and takes no place.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
 
-from jettison.errors import ConfigurationError
-from jettison.oci.digest import Digest
-from jettison.oci.version import Version
-from jettison.policy.model import AllOf, AnyOf, Clause, Everything, Newest, Not, Order, Within
+from jettison.policy.candidate import Candidate, Outcome, Setting
+from jettison.policy.clause import (
+    AllOf,
+    AnyOf,
+    Clause,
+    DigestMatches,
+    Everything,
+    InRepositories,
+    Newest,
+    Not,
+    Nothing,
+    Order,
+    Periods,
+    PulledWithin,
+    Tagged,
+    TagMatches,
+    Unknown,
+    Within,
+)
+from jettison.policy.counting import newest, periods
 
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A tag that a rule claims (or an untagged manifest, named by its digest), with all that a clause may ask."""
-
-    name: str
-    digest: Digest
-    version: Version | None
-    pushed: datetime | None
-    created: datetime | None
-
-    def date(self, order: Order = Order.PUSHED) -> datetime | None:
-        """Return the date that counts: the preferred one, else the other one."""
-        first, second = (self.created, self.pushed) if order is Order.CREATED else (self.pushed, self.created)
-        return first or second
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a clause says of one candidate, and why, in words."""
-
-    keeps: bool | None
-    code: str
-    text: str
+_EVERYTHING: Final = Outcome(True, "everything", "the rule keeps everything")
+_NOTHING: Final = Outcome(False, "nothing", "the rule keeps nothing")
+_UNKNOWN_DATE: Final = Outcome(None, "unknown-date", "its date is unknown")
 
 
-def weigh(clause: Clause, candidates: Sequence[Candidate], now: datetime) -> Mapping[str, Outcome]:
-    """Return the outcome of `clause` for each candidate, by name."""
+def weigh(clause: Clause, candidates: Sequence[Candidate], setting: Setting) -> list[Outcome]:
+    """Return the outcome of `clause` for each candidate, in their order."""
     match clause:
         case Everything():
-            return {each.name: Outcome(True, "everything", "the rule keeps everything") for each in candidates}
-        case Within(age):
-            return {each.name: _within(each, age, now) for each in candidates}
+            return [_EVERYTHING] * len(candidates)
+        case Nothing():
+            return [_NOTHING] * len(candidates)
+        case Within():
+            return [_within(clause, each, setting) for each in candidates]
+        case PulledWithin():
+            return [_pulled_within(clause, each, setting) for each in candidates]
         case Newest():
-            return _newest(clause, candidates)
+            return newest(clause, candidates, _counted(clause, candidates, setting), setting)
+        case Periods():
+            return periods(clause, candidates, _counted(clause, candidates, setting), setting)
         case AnyOf(clauses):
-            return _combined([weigh(each, candidates, now) for each in clauses], candidates, _any)
+            return _combined([weigh(each, candidates, setting) for each in clauses], _any)
         case AllOf(clauses):
-            return _combined([weigh(each, candidates, now) for each in clauses], candidates, _all)
+            return _combined([weigh(each, candidates, setting) for each in clauses], _all)
         case Not(inner):
-            return {
-                name: Outcome(
-                    None if outcome.keeps is None else not outcome.keeps, outcome.code, f"not: {outcome.text}"
-                )
-                for name, outcome in weigh(inner, candidates, now).items()
-            }
-        case _:
-            raise ConfigurationError(f"{type(clause).__name__} cannot be decided yet")
+            return [_negated(outcome) for outcome in weigh(inner, candidates, setting)]
+        case TagMatches() | InRepositories() | Tagged() | DigestMatches():
+            return [_predicate(clause, each) for each in candidates]
 
 
-def _within(candidate: Candidate, age: timedelta, now: datetime) -> Outcome:
-    date = candidate.date()
-    if date is None:
-        return Outcome(None, "unknown-date", "its date is unknown")
-    young = now - date < age
-    text = f"{duration_text(now - date)} old, {'within' if young else 'older than'} {duration_text(age)}"
-    return Outcome(young, "within" if young else "too-old", text)
+def _counted(clause: Newest | Periods, candidates: Sequence[Candidate], setting: Setting) -> list[Outcome] | None:
+    return None if clause.among is None else weigh(clause.among, candidates, setting)
 
 
-def _newest(clause: Newest, candidates: Sequence[Candidate]) -> dict[str, Outcome]:
-    outcomes: dict[str, Outcome] = {}
-    lines: dict[str, list[Candidate]] = {}
-    for candidate in candidates:
-        line = candidate.version.line if clause.by is Order.VERSION and candidate.version else ""
-        lines.setdefault(line, []).append(candidate)
-    for line, members in lines.items():
-        outcomes |= _newest_of_line(clause, members, f" of -{line}" if line else "")
-    return outcomes
+def _negated(outcome: Outcome) -> Outcome:
+    return Outcome(None if outcome.keeps is None else not outcome.keeps, outcome.code, f"not: {outcome.text}")
 
 
-def _newest_of_line(clause: Newest, members: Iterable[Candidate], line: str) -> dict[str, Outcome]:
-    """Walk one line from the newest on. A digest takes one place, whichever of its tags comes first."""
-    outcomes: dict[str, Outcome] = {}
-    ordered: list[Candidate] = []
-    for candidate in members:
-        if _place_is_known(clause.by, candidate):
-            ordered.append(candidate)
-        else:
-            what = "version" if clause.by is Order.VERSION else "date"
-            outcomes[candidate.name] = Outcome(None, f"unknown-{what}", f"its {what} is unknown")
-    ordered.sort(key=lambda each: each.name, reverse=True)
-    ordered.sort(key=lambda each: _sort_key(clause.by, each), reverse=True)
-    undecidable = _undecidable(clause.by, ordered)
-    places: dict[Digest, int] = {}
-    for candidate in ordered:
-        if candidate.digest not in places and candidate.name in undecidable:
-            outcomes[candidate.name] = Outcome(None, "unknown-date", "as new as others, and its date is unknown")
-            continue
-        place = places.setdefault(candidate.digest, len(places) + 1)
-        kept = place <= clause.count
-        text = f"{_ordinal(place)} newest{line} by {clause.by}, {'within' if kept else 'beyond'} {clause.count}"
-        outcomes[candidate.name] = Outcome(kept, "newest" if kept else "not-newest", text)
-    return outcomes
+def _within(clause: Within, candidate: Candidate, setting: Setting) -> Outcome:
+    date = candidate.date(clause.by)
+    age = None if date is None else setting.now - date
+    young = age is not None and _is_younger(age, clause.age, inclusive=clause.inclusive)
+    if not young and clause.by in (Order.PULLED, Order.ACTIVE) and not _pulls_are_known(clause.age, setting):
+        return _pulls_unknown(clause.age)
+    if age is None:
+        if clause.unknown is Unknown.KEEP:
+            return _UNKNOWN_DATE
+        keeps = clause.unknown is Unknown.NEWEST
+        text = f"its date is unknown, and counts as the {clause.unknown}"
+        return Outcome(keeps, "within" if keeps else "too-old", text)
+    verb = {Order.PULLED: "last pulled", Order.ACTIVE: "last used"}.get(clause.by, "")
+    text = f"{verb} {duration_text(age)} ago" if verb else f"{duration_text(age)} old"
+    if young:
+        return Outcome(True, "within", f"{text}, within {duration_text(clause.age)}")
+    return Outcome(False, "too-old", f"{text}, older than {duration_text(clause.age)}")
 
 
-def _undecidable(by: Order, ordered: Sequence[Candidate]) -> set[str]:
-    """Return the tags whose version others have too (1.2.3-<commit>), without a date that tells which is newer."""
-    if by is not Order.VERSION:
-        return set()
-    same: dict[Version, list[Candidate]] = {}
-    for candidate in ordered:
-        if candidate.version is not None:
-            same.setdefault(candidate.version, []).append(candidate)
-    return {
-        each.name
-        for group in same.values()
-        if len({member.digest for member in group}) > 1
-        for each in group
-        if each.date() is None
-    }
+def _pulled_within(clause: PulledWithin, candidate: Candidate, setting: Setting) -> Outcome:
+    for date, verb in ((candidate.pulled, "pulled"), (candidate.date() if clause.or_pushed else None, "pushed")):
+        if date is not None and _is_younger(setting.now - date, clause.age, inclusive=clause.inclusive):
+            text = f"{verb} {duration_text(setting.now - date)} ago, within {duration_text(clause.age)}"
+            return Outcome(True, "pulled-within", text)
+    if not _pulls_are_known(clause.age, setting):
+        return _pulls_unknown(clause.age)
+    if clause.or_pushed and candidate.date() is None:
+        return _UNKNOWN_DATE
+    return Outcome(False, "not-pulled", f"not pulled within {duration_text(clause.age)}")
 
 
-def _place_is_known(by: Order, candidate: Candidate) -> bool:
-    match by:
-        case Order.VERSION:
-            return candidate.version is not None
-        case Order.NAME:
-            return True
-        case _:
-            return candidate.date(by) is not None
+def _is_younger(age: timedelta, limit: timedelta, *, inclusive: bool) -> bool:
+    return age < limit or (inclusive and age == limit)
 
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+def _pulls_are_known(age: timedelta, setting: Setting) -> bool:
+    """Whether every pull within `age` would be known."""
+    return setting.pulls_since is not None and setting.now - setting.pulls_since >= age
 
 
-def _sort_key(by: Order, candidate: Candidate) -> Any:
-    match by:
-        case Order.VERSION:
-            return (candidate.version, candidate.date() or _LONG_AGO)
-        case Order.NAME:
-            return candidate.name
-        case _:
-            return candidate.date(by)
+def _pulls_unknown(age: timedelta) -> Outcome:
+    return Outcome(None, "pulls-unknown", f"pulls are not known for {duration_text(age)} yet")
 
 
-def _combined(
-    parts: Sequence[Mapping[str, Outcome]],
-    candidates: Sequence[Candidate],
-    combine: Callable[[Sequence[Outcome]], Outcome],
-) -> dict[str, Outcome]:
-    return {each.name: combine([part[each.name] for part in parts]) for each in candidates}
+def _predicate(clause: TagMatches | InRepositories | Tagged | DigestMatches, candidate: Candidate) -> Outcome:
+    match clause:
+        case TagMatches(selector):
+            holds = selector.matches_image(candidate.tags)
+            return Outcome(holds, "tags", f"{'matches' if holds else 'does not match'} {selector}")
+        case InRepositories(patterns):
+            holds = patterns.matches(candidate.repository)
+            return Outcome(holds, "repositories", f"its repository {'matches' if holds else 'is not in'} {patterns}")
+        case Tagged(wanted):
+            tagged = bool(candidate.tags)
+            return Outcome(tagged is wanted, "tagged", "it has a tag" if tagged else "it has no tag")
+        case DigestMatches(glob):
+            holds = glob.matches(candidate.digest)
+            return Outcome(holds, "digest", f"its digest {'matches' if holds else 'does not match'} {glob}")
+
+
+def _combined(parts: Sequence[Sequence[Outcome]], combine: Callable[[Sequence[Outcome]], Outcome]) -> list[Outcome]:
+    return [combine(outcomes) for outcomes in zip(*parts, strict=True)]
 
 
 def _any(outcomes: Sequence[Outcome]) -> Outcome:
@@ -163,7 +137,7 @@ def _any(outcomes: Sequence[Outcome]) -> Outcome:
         for outcome in outcomes:
             if outcome.keeps is wanted:
                 return outcome
-    return Outcome(False, outcomes[0].code, "; ".join(outcome.text for outcome in outcomes))
+    return Outcome(False, outcomes[0].code, "; ".join([outcome.text for outcome in outcomes]))
 
 
 def _all(outcomes: Sequence[Outcome]) -> Outcome:
@@ -172,17 +146,12 @@ def _all(outcomes: Sequence[Outcome]) -> Outcome:
         if outcome.keeps is False:
             return outcome
     unknown = any(outcome.keeps is None for outcome in outcomes)
-    return Outcome(None if unknown else True, outcomes[0].code, "; ".join(outcome.text for outcome in outcomes))
-
-
-def _ordinal(number: int) -> str:
-    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{suffix}"
+    return Outcome(None if unknown else True, outcomes[0].code, "; ".join([outcome.text for outcome in outcomes]))
 
 
 def duration_text(span: timedelta) -> str:
     """Return a span in its largest whole unit, as people say it: `14 days`, `3 hours`."""
-    seconds = max(int(span.total_seconds()), 0)
+    seconds = max(span.days * 86400 + span.seconds, 0)
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             count = seconds // length

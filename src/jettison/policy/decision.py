@@ -1,23 +1,31 @@
-"""Decisions: what stays and what goes in a repository, each with its reason."""
+"""Decisions: what stays and what goes in a repository, each with its reason.
+
+There is one of these for every tag and manifest of a registry, so they are msgspec's values, which are made in a fifth
+of the time that a frozen dataclass takes.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import msgspec
 
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Repository, Tag
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why something stays or goes: a stable name for machines, a sentence for people, and the rule if one decided."""
+class Reason(msgspec.Struct, frozen=True, gc=False):
+    """Why something stays or goes: a stable name for machines, a sentence for people, and the rule if one decided.
+
+    `policy` is the name of the policy that the rule belongs to, where it has one.
+    """
 
     code: str
     text: str
     rule: str | None = None
+    policy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TagDecision:
+class TagDecision(msgspec.Struct, frozen=True):
     """What becomes of one tag."""
 
     tag: Tag
@@ -25,8 +33,7 @@ class TagDecision:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestDecision:
+class ManifestDecision(msgspec.Struct, frozen=True):
     """What becomes of one manifest."""
 
     digest: Digest

@@ -1,166 +1,119 @@
 """Evaluate: from an inventory and a policy to decisions. Pure, so that any run can be decided again from its record."""
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 from jettison.oci.digest import Digest
 from jettison.oci.graph import Bond, Graph, Need
-from jettison.oci.inventory import Inventory, Repository, Tag
-from jettison.oci.manifest import Kind
-from jettison.oci.version import Version, parse_version
-from jettison.policy.clauses import Candidate, Outcome, weigh
+from jettison.oci.inventory import Inventory, Repository
+from jettison.oci.version import parse_version
+from jettison.policy.candidate import Setting
 from jettison.policy.decision import ManifestDecision, Reason, RepositoryDecisions, TagDecision
-from jettison.policy.model import Policy, RepositoryPolicy, Rule
+from jettison.policy.model import Policy
+from jettison.policy.referrers import not_kept
+from jettison.policy.roots import Roots, rule_reason
 
-_INCOMPLETE = "something in this repository could not be read, so it loses nothing"
+if TYPE_CHECKING:
+    from jettison.policy.in_use import InUse
+
+_INCOMPLETE: Final = Reason("incomplete", "something in this repository could not be read, so it loses nothing")
+_NO_POLICY: Final = Reason("no-policy", "no policy applies to this repository")
+_UNTOUCHED: Final = Reason("untouched", "nothing that expires leads to it")
+_UNTOLD: Final = Reason("untold", "its manifest could not be seen")
 
 
-def decide(inventory: Inventory, policy: Policy, now: datetime) -> Iterator[RepositoryDecisions]:
+def decide(
+    inventory: Inventory, policy: Policy, now: datetime, in_use: "InUse | None" = None
+) -> Iterator[RepositoryDecisions]:
     """Decide every repository of `inventory`, one after the other."""
     for repository in inventory.repositories:
-        yield decide_repository(repository, policy, now)
+        yield decide_repository(repository, policy, now, in_use)
 
 
-def decide_repository(repository: Repository, policy: Policy, now: datetime) -> RepositoryDecisions:
+def decide_repository(
+    repository: Repository, policy: Policy, now: datetime, in_use: "InUse | None" = None
+) -> RepositoryDecisions:
     """Decide what stays and what goes in `repository` at the moment `now`.
 
-    Kept are the tags that protection, a rule's clauses or the lack of a rule keep; then every manifest that a kept one
-    needs (children, subjects, referrers). Expired is only what an expired tag or untagged manifest leads to and nothing
-    kept needs. Whatever neither walk reaches is kept.
+    Kept are the tags that protection, use, a rule's clauses or the lack of a rule keep; then every manifest that a kept
+    one needs (children, subjects, referrers). Expired is only what an expired tag or untagged manifest leads to and
+    nothing kept needs. Whatever neither walk reaches is kept.
     """
     if not repository.is_complete:
-        return _keep_all(repository, Reason("incomplete", _INCOMPLETE))
+        return _keep_all(repository, _INCOMPLETE)
     applying = policy.for_repository(repository.name)
+    if applying is not None and not applying.enabled:
+        text = f"the policy for {applying.label} is switched off, so it keeps everything"
+        return _keep_all(repository, Reason("switched-off", text, None, applying.name))
     if applying is None and not repository.leftovers:
-        return _keep_all(repository, Reason("no-policy", "no policy applies to this repository"))
+        return _keep_all(repository, _NO_POLICY)
     graph = Graph(repository)
-    verdicts = _decide_tags(repository, graph, policy, applying, now)
-    untagged = _decide_untagged(repository, graph, applying, now)
-    kept_roots = {decision.tag.digest: decision.reason for decision in verdicts.values() if decision.kept}
-    kept_roots |= {digest: reason for digest, (kept, reason) in untagged.items() if kept}
-    expired_roots = {decision.tag.digest: decision.reason for decision in verdicts.values() if not decision.kept}
-    expired_roots |= {digest: reason for digest, (kept, reason) in untagged.items() if not kept}
-    needed = graph.needed(kept_roots)
-    followed = graph.dependents(expired_roots)
-    manifests: dict[Digest, ManifestDecision] = {}
-    for digest in repository.manifests:
-        if digest in needed or digest not in followed:
-            reason = kept_roots.get(digest) or _needed_reason(needed.get(digest), kept=True)
-            manifests[digest] = ManifestDecision(digest, True, reason)
-        else:
-            reason = expired_roots.get(digest) or _needed_reason(followed[digest], kept=False)
-            manifests[digest] = ManifestDecision(digest, False, reason)
+    setting = Setting(now, policy.timezone or UTC, repository.pulls_since)
+    used = in_use.in_repository(repository.name) if in_use is not None else {}
+    roots = Roots.decide(repository, graph, policy, applying, setting, used)
+    needed = graph.needed(roots.kept)
+    dropped: dict[Digest, Reason] = {}
+    if applying is not None and applying.referrers.of_kept is not None:
+        outcomes = not_kept(applying.referrers.of_kept, repository, graph, needed, setting)
+        dropped = {
+            digest: rule_reason(outcome, "referrers", applying.name)
+            for digest, outcome in outcomes.items()
+            if digest not in roots.kept
+        }
+        needed = graph.needed(roots.kept, without=dropped)
+    expired = roots.expired | dropped
+    followed = graph.dependents(expired)
+    manifests = dict(_manifests(repository, roots.kept, expired, needed, followed))
+    verdicts = roots.tags
     for tag in repository.tags:
         if tag.name not in verdicts:  # a follower goes where the manifest behind it goes
             decision = manifests.get(tag.digest)
             kept = decision is None or decision.kept
-            reason = decision.reason if decision else Reason("untold", "its manifest could not be seen")
-            verdicts[tag.name] = TagDecision(tag, kept, reason)
-    going = {digest for digest, decision in manifests.items() if not decision.kept}
-    order = graph.owners_first(sorted(going, key=_reading_order(repository)))
-    return RepositoryDecisions(repository, tuple(verdicts[tag.name] for tag in repository.tags), manifests, order)
+            verdicts[tag.name] = TagDecision(tag, kept, decision.reason if decision else _UNTOLD)
+    going = [digest for digest, decision in manifests.items() if not decision.kept]
+    order = graph.owners_first(sorted(going, key=_reading_order(repository, going))) if going else ()
+    return RepositoryDecisions(repository, tuple([verdicts[tag.name] for tag in repository.tags]), manifests, order)
 
 
-def _reading_order(repository: Repository) -> Callable[[Digest], tuple[int, Version | str]]:
+def _manifests(
+    repository: Repository,
+    kept: Mapping[Digest, Reason],
+    expired: Mapping[Digest, Reason],
+    needed: Mapping[Digest, Need | None],
+    followed: Mapping[Digest, Need | None],
+) -> Iterator[tuple[Digest, ManifestDecision]]:
+    for digest in repository.manifests:
+        if digest in needed or digest not in followed:
+            reason = kept.get(digest) or _needed_reason(needed.get(digest), kept=True)
+            yield digest, ManifestDecision(digest, True, reason)
+        else:
+            reason = expired.get(digest) or _needed_reason(followed[digest], kept=False)
+            yield digest, ManifestDecision(digest, False, reason)
+
+
+def _reading_order(
+    repository: Repository, going: Iterable[Digest]
+) -> Callable[[Digest], tuple[int, tuple[object, ...] | str]]:
     """Return a sort key: versions first, the oldest of all first, then other tags by name, then what has no tag."""
-    keys: dict[Digest, tuple[int, Version | str]] = {}
+    wanted = set(going)
+    keys: dict[Digest, tuple[int, tuple[object, ...] | str]] = {}
     for tag in repository.tags:
+        if tag.digest not in wanted:
+            continue
         version = parse_version(tag.name)
-        key: tuple[int, Version | str] = (1, tag.name) if version is None else (0, version)
-        keys[tag.digest] = min(key, keys.get(tag.digest, key))
+        key = (1, tag.name) if version is None else (0, version.sort_key)
+        before = keys.get(tag.digest)
+        keys[tag.digest] = key if before is None or key < before else before
     return lambda digest: keys.get(digest, (2, digest))
 
 
 def _keep_all(repository: Repository, reason: Reason) -> RepositoryDecisions:
     return RepositoryDecisions(
         repository,
-        tuple(TagDecision(tag, True, reason) for tag in repository.tags),
+        tuple([TagDecision(tag, True, reason) for tag in repository.tags]),
         {digest: ManifestDecision(digest, True, reason) for digest in repository.manifests},
     )
-
-
-def _decide_tags(
-    repository: Repository, graph: Graph, policy: Policy, applying: RepositoryPolicy | None, now: datetime
-) -> dict[str, TagDecision]:
-    """Return the verdict of every tag but the followers, which go where their subject goes."""
-    verdicts: dict[str, TagDecision] = {}
-    claimed: dict[str, list[Tag]] = {}
-    rules: dict[str, Rule] = {}
-    for tag in repository.tags:
-        reason = _kept_without_rule(repository, graph, policy, tag)
-        if reason is not None:
-            verdicts[tag.name] = TagDecision(tag, True, reason)
-            continue
-        if tag.name in graph.followers:
-            continue
-        rule = next((rule for rule in applying.rules if rule.claims(tag.name)), None) if applying else None
-        if rule is None:
-            verdicts[tag.name] = TagDecision(tag, True, Reason("no-rule", "no rule claims this tag"))
-        else:
-            rules[rule.name] = rule
-            claimed.setdefault(rule.name, []).append(tag)
-    for name, tags in claimed.items():
-        candidates = [_candidate(repository, tag) for tag in tags]
-        outcomes = weigh(rules[name].keep, candidates, now)
-        for tag in tags:
-            outcome = outcomes[tag.name]
-            verdicts[tag.name] = TagDecision(tag, outcome.keeps is not False, _rule_reason(outcome, name))
-    return verdicts
-
-
-def _kept_without_rule(repository: Repository, graph: Graph, policy: Policy, tag: Tag) -> Reason | None:
-    if policy.protects(tag.name):
-        return Reason("protected", "the policy protects this tag")
-    manifest = repository.manifests.get(tag.digest)
-    if manifest is None:
-        return Reason("untold", "its manifest could not be seen")
-    if manifest.kind is Kind.UNKNOWN:
-        kind = manifest.media_type or "none"
-        return Reason("unknown-manifest", f"its type, {kind}, is unknown here, and so is what it needs")
-    subject = graph.followers.get(tag.name)
-    if subject is not None and subject not in repository.manifests:
-        return Reason("orphan-referrer", f"it belongs to {subject.short}, which is not in this repository")
-    return None
-
-
-def _decide_untagged(
-    repository: Repository, graph: Graph, applying: RepositoryPolicy | None, now: datetime
-) -> dict[Digest, tuple[bool, Reason]]:
-    """Return the verdict of every manifest that has no tag and belongs to no other manifest."""
-    tagged = {tag.digest for tag in repository.tags}
-    alone = [
-        digest
-        for digest in repository.manifests
-        if digest not in tagged and not any(need.by in repository.manifests for need in graph.owners.get(digest, ()))
-    ]
-    verdicts: dict[Digest, tuple[bool, Reason]] = {
-        digest: (True, Reason("untagged", "untagged, and the policy does not mention untagged manifests"))
-        for digest in alone
-    }
-    if applying is not None and applying.untagged is not None:
-        candidates = [
-            Candidate(digest, digest, None, repository.pushed.get(digest), repository.created(digest))
-            for digest in alone
-        ]
-        outcomes = weigh(applying.untagged, candidates, now)
-        verdicts = {
-            digest: (outcomes[digest].keeps is not False, _rule_reason(outcomes[digest], "untagged"))
-            for digest in alone
-        }
-    for digest in alone:
-        if repository.manifests[digest].kind is Kind.UNKNOWN:
-            verdicts[digest] = (True, Reason("unknown-manifest", "nobody knows what it needs"))
-        elif digest in repository.leftovers:
-            verdicts[digest] = (False, Reason("left-over", "an earlier run was interrupted before it deleted this"))
-    return verdicts
-
-
-def _candidate(repository: Repository, tag: Tag) -> Candidate:
-    return Candidate(tag.name, tag.digest, parse_version(tag.name), tag.pushed, repository.created(tag.digest))
-
-
-def _rule_reason(outcome: Outcome, rule: str) -> Reason:
-    return Reason(outcome.code, outcome.text, rule)
 
 
 _BOND_TEXT: dict[Bond, Callable[[str, str], str]] = {
@@ -173,6 +126,6 @@ _BOND_TEXT: dict[Bond, Callable[[str, str], str]] = {
 
 def _needed_reason(need: Need | None, *, kept: bool) -> Reason:
     if need is None:
-        return Reason("untouched", "nothing that expires leads to it")
+        return _UNTOUCHED
     state = "kept" if kept else "expired"
     return Reason(f"{need.bond}-of-{state}", _BOND_TEXT[need.bond](state, need.by.short))

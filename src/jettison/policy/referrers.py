@@ -1,0 +1,68 @@
+"""Referrers: what becomes of signatures and the like where a policy says more than that they follow their subject."""
+
+from collections.abc import Iterable, Mapping
+
+from jettison.oci.digest import Digest
+from jettison.oci.graph import Bond, Graph
+from jettison.oci.inventory import Repository, Tag
+from jettison.policy.candidate import Candidate, Outcome, Setting
+from jettison.policy.clause import Clause
+from jettison.policy.clauses import weigh
+
+
+def orphans(repository: Repository, graph: Graph) -> dict[Digest, Digest]:
+    """Return the referrers whose subject is not in the repository, with that subject.
+
+    A tag that names no subject makes a referrer an image like any other, which the rules decide.
+    """
+    found: dict[Digest, Digest] = {}
+    ordinary = {tag.digest for tag in repository.tags if tag.name not in graph.followers}
+    for tag in repository.tags:
+        subject = graph.followers.get(tag.name)
+        if subject is not None and subject not in repository.manifests and tag.digest in repository.manifests:
+            found[tag.digest] = subject
+    for digest, manifest in repository.manifests.items():
+        subject = manifest.subject.digest if manifest.subject is not None else None
+        if subject is not None and subject not in repository.manifests and digest not in ordinary:
+            found[digest] = subject
+    return found
+
+
+def weigh_referrers(
+    clause: Clause, repository: Repository, graph: Graph, digests: Iterable[Digest], setting: Setting
+) -> dict[Digest, Outcome]:
+    """Return what `clause` says of these referrers, which it counts together."""
+    tags: dict[Digest, list[Tag]] = {}
+    for tag in repository.tags:
+        if tag.name in graph.followers:
+            tags.setdefault(tag.digest, []).append(tag)
+    wanted = list(digests)
+    candidates = [Candidate.of_image(repository, each, tags.get(each, ()), ()) for each in wanted]
+    return dict(zip(wanted, weigh(clause, candidates, setting), strict=True))
+
+
+def not_kept(
+    clause: Clause, repository: Repository, graph: Graph, needed: Mapping[Digest, object], setting: Setting
+) -> dict[Digest, Outcome]:
+    """Return the referrers of kept subjects that `clause` does not keep. It counts for each subject by itself.
+
+    A referrer with an ordinary tag is decided by the rules. The index of the tag scheme that lists a subject's
+    referrers (`sha256-<hex>` without an ending) is no referrer itself, and what it lists stays with it.
+    """
+    exempt = {tag.digest for tag in repository.tags if not _is_followers_own(graph, tag)}
+    dropped: dict[Digest, Outcome] = {}
+    for subject in needed:
+        mine = dict.fromkeys(
+            digest
+            for digest, bond in graph.bonds(subject)
+            if bond is Bond.REFERRER and digest in repository.manifests and digest not in exempt
+        )
+        if mine:
+            outcomes = weigh_referrers(clause, repository, graph, mine, setting)
+            dropped |= {digest: outcome for digest, outcome in outcomes.items() if outcome.keeps is False}
+    return dropped
+
+
+def _is_followers_own(graph: Graph, tag: Tag) -> bool:
+    """Whether the tag belongs to one referrer (`sha256-<hex>.sig`), rather than to people or to the list of all."""
+    return tag.name in graph.followers and "." in tag.name
