@@ -1,0 +1,143 @@
+"""YAML whose every value knows where it stands, for messages about what only shows once all of it was read.
+
+Each scalar is taken as it is written, so that the tag `1.10` stays that and is no number; who reads it converts.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from jettison.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import Node
+
+ShapeT = TypeVar("ShapeT")
+Step = str | int
+_NULLS: Final = ("", "~", "null", "Null", "NULL")
+_STEP = re.compile(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)|(\.)")
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A YAML document. `plain` is its content: mappings, lists and texts, None for nothing."""
+
+    source: str
+    text: str
+    plain: Any
+    _root: "Node | None"
+
+    @classmethod
+    def load(cls, text: str, source: str) -> "Located":
+        """Read YAML. `source` names it in messages. Raises ConfigurationError."""
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+        try:
+            root = YAML(typ="rt", pure=True).compose(text)
+            return cls(source, text, _plain(root, source, set(), {}), root)
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+            raise ConfigurationError(f"{where}: this is no YAML: {error.problem or error.context}") from error
+        except (YAMLError, ValueError, RecursionError) as error:
+            raise ConfigurationError(f"{source}: this is no YAML: {error}") from error
+
+    def where(self, path: Sequence[Step] = ()) -> str:
+        """Return `file:line:column` of what stands under `path`: its key, or the item of a list.
+
+        Where the path leads nowhere, that of the last part that is there.
+        """
+        mark = self._root.start_mark if self._root is not None else None
+        node = self._root
+        for step in path:
+            for key, value in _children(node):
+                if key == step:
+                    mark = value.start_mark if isinstance(step, int) else _key_mark(node, step)
+                    node = value
+                    break
+            else:
+                break
+        return self.source if mark is None else f"{self.source}:{mark.line + 1}:{mark.column + 1}"
+
+    def cut(self, path: Sequence[Step]) -> str:
+        """Return the text of what stands under `path` as a document of its own, at the same lines and columns."""
+        node = self._root
+        for step in path:
+            node = next((value for key, value in _children(node) if key == step), None)
+        if node is None:
+            return ""
+        start, end = node.start_mark, node.end_mark
+        before: str = "\n" * start.line + " " * start.column
+        return before + self.text[start.index : end.index]
+
+    def shaped(self, kind: type[ShapeT]) -> ShapeT:
+        """Return the content as a value of `kind`. Raises ConfigurationError, with the place, where it is none."""
+        try:
+            return msgspec.convert(self.plain, kind, strict=False)
+        except msgspec.ValidationError as error:
+            text, _, path = str(error).partition(" - at `")
+            steps = list(_steps(path.rstrip("`").removeprefix("$")))
+            named = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+            raise ConfigurationError(f"{self.where(steps)}: {named + ': ' if named else ''}{text}") from error
+
+
+def _steps(path: str) -> Iterator[Step]:
+    for match in _STEP.finditer(path):
+        if match[1] == "...":
+            return  # msgspec names no key of a mapping
+        if match[1]:
+            yield int(match[1])
+        elif match[2]:
+            yield match[2]
+
+
+def _children(node: "Node | None") -> list[tuple[Step, "Node"]]:
+    if node is None or isinstance(node.value, str):
+        return []
+    if isinstance(node.value, list) and node.value and isinstance(node.value[0], tuple):
+        return [(key.value, value) for key, value in node.value]
+    return list(enumerate(node.value or ()))
+
+
+def _key_mark(node: "Node | None", step: Step) -> Any:
+    return next(key.start_mark for key, _ in node.value if key.value == step) if node is not None else None
+
+
+def _plain(node: "Node | None", source: str, within: set[int], known: dict[int, Any]) -> Any:
+    """Return the content of a node. A document that contains itself (by an alias) is refused.
+
+    What stands `known` is shared, so that aliases of aliases of aliases do not grow without end.
+    """
+    from ruamel.yaml.nodes import MappingNode, ScalarNode
+
+    if node is None:
+        return None
+    if isinstance(node, ScalarNode):
+        return None if node.style is None and node.value in _NULLS else node.value
+    if id(node) in within:
+        raise ConfigurationError(f"{source}:{node.start_mark.line + 1}: this contains itself")
+    if id(node) in known:
+        return known[id(node)]
+    inside = within | {id(node)}
+    if not isinstance(node, MappingNode):
+        known[id(node)] = [_plain(each, source, inside, known) for each in node.value]
+        return known[id(node)]
+    made: dict[str, Any] = {}
+    for key, value in node.value:
+        place = f"{source}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
+        if not isinstance(key, ScalarNode):
+            raise ConfigurationError(f"{place}: a key must be a text")
+        if key.value in made:
+            raise ConfigurationError(f"{place}: {key.value!r} stands here twice")
+        made[key.value] = _plain(value, source, inside, known)
+    known[id(node)] = made
+    return made
+
+
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """Return `value` where it is a mapping, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
