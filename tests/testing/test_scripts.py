@@ -44,17 +44,21 @@ def _run(script: Path, *arguments: str | Path, path: Path) -> subprocess.Complet
 @pytest.fixture
 def install_tools(tmp_path: Path) -> Path:
     (tmp_path / "project/scripts").mkdir(parents=True)
+    shutil.copytree(SCRIPTS / "kube-apiserver", tmp_path / "project/scripts/kube-apiserver")
     return Path(shutil.copy(SCRIPTS / "install-tools", tmp_path / "project/scripts"))
 
 
-_GO = """test "$1" = version && echo "go version go1.0"
-test "$1" = install && mkdir -p "$GOBIN" && echo "$*" >>"$GOBIN/../calls" &&
-    echo built >"$GOBIN/registry" && chmod 755 "$GOBIN/registry"
+_GO = """case "$*" in
+version) echo "go version go1.0" ;;
+install*) mkdir -p "$GOBIN" && echo "$*" >>"$GOBIN/../calls" &&
+    echo built >"$GOBIN/registry" && chmod 755 "$GOBIN/registry" ;;
+*" build "*) test -d "$2" && while test "$1" != -o; do shift; done && echo built >"$2" && chmod 755 "$2" ;;
+esac
 """
 
 
 def test_install_tools_builds_once_and_then_says_nothing(install_tools: Path, make_bin: MakeBin) -> None:
-    names = ("docker_registry", "skopeo", "dockerd", "wrk", "busybox", "crontab", "spin", "gcc", "nginx")
+    names = ("docker_registry", "skopeo", "dockerd", "wrk", "busybox", "crontab", "spin", "gcc", "nginx", "etcd")
     present = dict.fromkeys(names, "exit 0")
     folder = make_bin(go=_GO, **present)
     first = _run(install_tools, path=folder)
@@ -62,6 +66,7 @@ def test_install_tools_builds_once_and_then_says_nothing(install_tools: Path, ma
     assert first.returncode == 0
     assert "building registry 3.1.1" in first.stderr
     assert (tools / "registry-3.1.1").read_text() == "built\n"
+    assert (tools / "kube-apiserver-1.33.13").read_text() == "built\n"
     again = _run(install_tools, path=folder)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert (tools / "calls").read_text().count("install") == 1
@@ -79,7 +84,7 @@ def test_install_tools_names_what_cannot_be_had_and_goes_on(install_tools: Path,
 
 
 def test_one_package_that_cannot_be_had_does_not_stop_the_others(install_tools: Path, make_bin: MakeBin) -> None:
-    present = dict.fromkeys(("dockerd", "busybox", "crontab", "spin", "gcc", "nginx"), "exit 0")
+    present = dict.fromkeys(("dockerd", "busybox", "crontab", "spin", "gcc", "nginx", "etcd"), "exit 0")
     log = install_tools.parents[1] / "apt-calls"
     sudo = 'shift; test "$1" = true && exit 0; case "$*" in *apt-get*) ;; *) exit 0;; esac; exec "$@"'
     apt = f'echo "$*" >>{log}; case "$*" in *skopeo*) exit 100;; esac'

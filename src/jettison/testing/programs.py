@@ -13,6 +13,8 @@ REGISTRY_VERSIONS: Final[tuple[RegistryVersion, ...]] = ("2.8", "3.1")
 
 # Registry 3.1.1 is in no distribution of Debian yet; scripts/install-tools builds it and gives it this name.
 _BUILT_REGISTRY = "registry-3.1.1"
+# Nor is kube-apiserver.
+_BUILT_APISERVER = "kube-apiserver-1.33.13"
 _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 
 
@@ -52,13 +54,17 @@ def registry_binary(version: RegistryVersion) -> Path | Missing:
     """Find the server of CNCF distribution: 2.8 is Debian's `docker-registry`, 3.1 the one that `make tools` builds."""
     if version == "2.8":
         return _debian("docker-registry", package="docker-registry")
-    for folder in _tool_folders():
-        candidate = folder / _BUILT_REGISTRY
-        if os.access(candidate, os.X_OK):
-            return candidate
-    return Missing(
-        "registry 3.1.1", "run `make tools`, which builds it where Go is installed", _which("go") is not None
-    )
+    return _built(_BUILT_REGISTRY)
+
+
+def kube_apiserver() -> Path | Missing:
+    """Find the server of the Kubernetes API that `make tools` builds."""
+    return _built(_BUILT_APISERVER)
+
+
+def etcd() -> Path | Missing:
+    """Find etcd, which the Kubernetes API keeps its objects in."""
+    return _debian("etcd", package="etcd-server")
 
 
 def skopeo() -> Path | Missing:
@@ -86,6 +92,16 @@ def nginx() -> Path | Missing:
 def busybox() -> Path | Missing:
     """Find a busybox, linked statically when Debian's busybox-static is installed."""
     return _debian("busybox", package="busybox-static")
+
+
+def _built(name: str) -> Path | Missing:
+    """Find a program that `make tools` builds; its version is the last part of its name."""
+    for folder in _tool_folders():
+        candidate = folder / name
+        if os.access(candidate, os.X_OK):
+            return candidate
+    remedy = "run `make tools`, which builds it where Go is installed"
+    return Missing(" ".join(name.rsplit("-", 1)), remedy, _which("go") is not None)
 
 
 def _debian(program: str, package: str) -> Path | Missing:
