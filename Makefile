@@ -58,8 +58,8 @@ formal: $(VENV)/.made-dev tools ## check the models of collecting while the regi
 
 lock: $(VENV)/.made-dev ## pin the newest allowed versions of all packages
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate --generate-hashes --upgrade pyproject.toml --extra docker --group build -o requirements/runtime.txt
-	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate --generate-hashes --upgrade pyproject.toml --extra docker --group build --group dev -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate --generate-hashes --upgrade pyproject.toml --extra docker --extra kubernetes --group build -o requirements/runtime.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate --generate-hashes --upgrade pyproject.toml --extra docker --extra kubernetes --group build --group dev -o requirements/dev.txt
 
 clean: ## remove everything that was installed or generated here
 	rm -rf $(VENV) .tools .hypothesis .mypy_cache .pytest_cache .ruff_cache

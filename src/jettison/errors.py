@@ -6,6 +6,7 @@
     |   |   `-- PolicyImportError   2   another system's policy that it would refuse itself, or that is none
     |   `-- PlanRejectedError       2   a plan edited by hand, of another registry, or too old
     |-- BrakeError                  3   stopped by a brake before the first deletion
+    |   `-- InUseError              3   nobody can tell which images are in use            (trying again can help)
     |-- LockedError                 1   another run holds the registry
     |-- PreflightError              1   the registry would refuse what the plan asks for
     |-- HistoryError                1   the history database cannot be used
@@ -58,6 +59,12 @@ class BrakeError(JettisonError):
     """A brake stopped the run before its first deletion (promise 6)."""
 
     exit_status = 3
+
+
+class InUseError(BrakeError):
+    """A source that tells which images are in use could not be asked, so nothing is deleted."""
+
+    retryable = True
 
 
 class LockedError(JettisonError):

@@ -94,7 +94,7 @@ def test_tags_and_digests_are_found_with_where_they_run() -> None:
         DIGEST: "pod shop/web-0",
     }
     assert in_use.in_repository("library/nginx") == {}
-    assert in_use.elsewhere == {"docker.io": 1}
+    assert in_use.elsewhere == {"docker.io": frozenset({"library/nginx"})}
     assert in_use.count == 3
 
 

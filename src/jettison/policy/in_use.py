@@ -125,13 +125,13 @@ def _alternatives(text: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """The images of one registry that are in use, by repository; `elsewhere` counts the images of each other registry.
+    """The images of one registry that are in use, by repository; `elsewhere` has the repositories of other registries.
 
     Make one with `of`. In use adds to what a policy keeps and changes no count (design, "Policy").
     """
 
     repositories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, images: Iterable[UsedImage], names: RegistryNames | None) -> Self:
@@ -141,7 +141,7 @@ class InUse:
         whatever registry it names.
         """
         places: dict[str, dict[str, list[str]]] = {}
-        elsewhere: dict[str, set[ImageName]] = {}
+        elsewhere: dict[str, set[str]] = {}
         for image in images:
             repositories = [image.name.repository] if names is None else names.repositories(image.name)
             for repository in repositories:
@@ -149,10 +149,10 @@ class InUse:
                     if key is not None:
                         places.setdefault(repository, {}).setdefault(key, []).append(image.where)
             if not repositories:
-                elsewhere.setdefault(image.name.registry, set()).add(image.name)
+                elsewhere.setdefault(image.name.registry, set()).add(image.name.repository)
         return cls(
             {name: {key: _together(where) for key, where in keys.items()} for name, keys in places.items()},
-            {registry: len(images) for registry, images in elsewhere.items()},
+            {registry: frozenset(repositories) for registry, repositories in elsewhere.items()},
         )
 
     def in_repository(self, name: str) -> Mapping[str, str]:

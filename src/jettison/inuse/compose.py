@@ -1,0 +1,173 @@
+"""Images that Compose files name (compose-spec, "image", "Interpolation", "include", "extends").
+
+Every service counts, whatever its profile. Files that a file includes or extends are read too, and so is the override
+file beside one; each file counts by itself, so an image that an override replaces is kept as well. A service without
+`image` is built on its machine and in no registry.
+
+What a variable is worth is found as Compose finds it: in the environment of whoever asks, else in the `.env` beside the
+file. One that is set nowhere and has no default is an error here, where Compose would take nothing for it.
+"""
+
+import glob
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from jettison.errors import InUseError
+from jettison.inuse.interpolation import UnsetVariableError, interpolate, read_variables
+from jettison.policy.in_use import ImageName, UsedImage
+
+DEFAULT_FILES: Final = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+"""In the order in which Compose looks for them."""
+LARGEST_FILE: Final = 16 << 20
+_DEEPEST: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeSource:
+    """Compose files: each of `files` is a file, a folder with one, or a glob (`**` across folders)."""
+
+    files: Sequence[str]
+    environment: Mapping[str, str] | None = None
+
+    def ask(self) -> list[UsedImage]:
+        """Return the images of all services. Raises InUseError where a file is missing or cannot be understood."""
+        environment = os.environ if self.environment is None else self.environment
+        reader = _Reader(environment)
+        for text in self.files:
+            for file in _files(text):
+                reader.read(file, environment_files=None, depth=0)
+        return reader.images
+
+
+def _files(text: str) -> Iterator[Path]:
+    """Return the files that a pattern means. Raises InUseError where there are none."""
+    pattern = str(Path(text).expanduser())
+    found = [Path(pattern)] if Path(pattern).exists() else [Path(each) for each in glob.glob(pattern, recursive=True)]  # noqa: PTH207  an absolute pattern
+    if not found:
+        raise InUseError(f"{text}: there is no such compose file")
+    for path in sorted(found):
+        yield _file_in(path) if path.is_dir() else path
+
+
+def _file_in(folder: Path) -> Path:
+    """Return the compose file of a project's folder."""
+    for name in DEFAULT_FILES:
+        if (folder / name).exists():
+            return folder / name
+    raise InUseError(f"{folder}: there is no compose file in it ({', '.join(DEFAULT_FILES)})")
+
+
+class _Reader:
+    """Reads files, each once."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._seen: set[Path] = set()
+        self.images: list[UsedImage] = []
+
+    def read(self, file: Path, environment_files: Sequence[Path] | None, depth: int) -> None:
+        """Read a file, its override, and what it leads to."""
+        if depth > _DEEPEST:
+            raise InUseError(f"{file}: more than {_DEEPEST} compose files include each other")
+        if file.resolve() in self._seen:
+            return
+        self._seen.add(file.resolve())
+        variables = self._variables(file, environment_files)
+        document = _load(file)
+        services = document.get("services") or {}
+        if not isinstance(services, Mapping):
+            raise InUseError(f"{file}: `services` is no mapping")
+        for name, service in services.items():
+            if not isinstance(service, Mapping):
+                raise InUseError(f"{file}: service {name} is no mapping")
+            self._service(file, str(name), service, variables)
+        for path, its_variables in self._led_to(file, document, services, variables):
+            self.read(path, its_variables, depth + 1)
+        for override in (file.with_name(f"{file.stem}.override{ending}") for ending in (".yaml", ".yml")):
+            if file.name in DEFAULT_FILES and override.exists():
+                self.read(override, environment_files, depth + 1)
+
+    def _service(self, file: Path, name: str, service: Mapping[Any, Any], variables: Mapping[str, str]) -> None:
+        image = service.get("image")
+        if image is None:
+            return
+        try:
+            text = interpolate(str(image), variables)
+            self.images.append(UsedImage(ImageName.parse(text), f"service {name} of {file}"))
+        except UnsetVariableError as error:
+            raise InUseError(f"{file}: the image of service {name}, {str(image)!r}: {error}") from error
+        except ValueError as error:
+            raise InUseError(f"{file}: service {name}: {error}") from error
+
+    def _variables(self, file: Path, environment_files: Sequence[Path] | None) -> Mapping[str, str]:
+        """Return the variables in force: the environment over the file's `.env`, or over those that `include` names."""
+        files = [file.with_name(".env")] if environment_files is None else environment_files
+        variables: dict[str, str] = {}
+        for each in files:
+            if environment_files is None and not each.exists():
+                continue
+            variables |= read_variables(_text(each), {**variables, **self._environment}, str(each))
+        return {**variables, **self._environment}
+
+    def _led_to(
+        self, file: Path, document: Mapping[Any, Any], services: Mapping[Any, Any], variables: Mapping[str, str]
+    ) -> Iterator[tuple[Path, Sequence[Path] | None]]:
+        """Return the local files that a file includes or extends, each with the variable files that it names."""
+        for service in services.values():
+            extended = service.get("extends")
+            if isinstance(extended, Mapping) and extended.get("file"):
+                yield self._path(file, extended["file"], variables), None
+        for entry in document.get("include") or ():
+            if isinstance(entry, Mapping):
+                named = [self._path(file, each, variables) for each in _list(entry.get("env_file"))]
+                for path in _list(entry.get("path")):
+                    yield self._path(file, path, variables), named or None
+            else:
+                yield self._path(file, entry, variables), None
+
+    def _path(self, file: Path, text: object, variables: Mapping[str, str]) -> Path:
+        """Return the path of a file named in another one. Raises InUseError for one that is not on this machine."""
+        try:
+            path = interpolate(str(text), variables)
+        except ValueError as error:
+            raise InUseError(f"{file}: {text}: {error}") from error
+        if "://" in path or path.startswith("git@"):
+            raise InUseError(f"{file}: {path} is on another machine; name a local copy, or list its images in a file")
+        found = file.parent / path
+        return _file_in(found) if found.is_dir() else found
+
+
+def _list(value: object) -> Sequence[object]:
+    if value is None:
+        return ()
+    return value if isinstance(value, list) else (value,)
+
+
+def _text(file: Path) -> str:
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            raise InUseError(f"{file} is too large to be a compose file")
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InUseError(f"{file} cannot be read: {reason}") from error
+
+
+def _load(file: Path) -> Mapping[Any, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    yaml = YAML(typ="rt")  # it takes Compose's own tags (!reset, !override) as they are
+    yaml.allow_duplicate_keys = True
+    try:
+        document = yaml.load(_text(file))
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise InUseError(f"{file} is no YAML: {' '.join(str(error).split())[:500]}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, Mapping):
+        raise InUseError(f"{file} is no compose file: it holds no mapping")
+    return document
