@@ -1,10 +1,11 @@
 """The brakes: what stops a run before its first deletion."""
 
+import msgspec
 import pytest
 
 from jettison.plan import model
 from jettison.plan.guards import Seen, brakes
-from jettison.plan.model import Plan, RepositoryTotals, Server, Totals
+from jettison.plan.model import Plan, PolicyLimits, RepositoryTotals, Server, Totals
 from jettison.policy.model import LastImage, Limits, Share
 from jettison.testing.inventories import NOW
 
@@ -70,3 +71,35 @@ def test_messages_say_the_way_out() -> None:
     texts = [brake.text for brake in brakes(plan(("b", 3, 3)), Limits(Share(10)), Seen(9, 90))]
     for way_out in ("--accept-listing", "--allow-last-image", "--max-deletions"):
         assert any(way_out in text for text in texts)
+
+
+def under(made: Plan, *limits: PolicyLimits, deletions: str | None = None, last_image: str = "refuse") -> Plan:
+    return msgspec.structs.replace(made, limits=model.PlanLimits(deletions, last_image, limits))
+
+
+def test_a_policy_has_brakes_of_its_own() -> None:
+    made = plan(("team/a", 100, 20), ("team/b", 100, 1), ("other", 100, 90))
+    own = PolicyLimits("team", ("team/a", "team/b"), "10%")
+    texts = [brake.text for brake in brakes(under(made, own), Limits())]
+    assert len(texts) == 2
+    assert texts[0].startswith("21 of 200 tags of policy team would go, the limit is 10%")
+    assert texts[1].startswith("20 of 100 tags of team/a would go, the limit is 10%")
+    assert codes(under(made, PolicyLimits("team", ("team/a", "team/b"), "21")), Limits()) == []
+    assert codes(under(made, PolicyLimits("team", ("team/a", "team/b"), "20")), Limits()) == ["deletions"]
+
+
+def test_a_policy_may_empty_its_repositories_where_others_must_not() -> None:
+    own = PolicyLimits("scratch", ("tmp",), None, "allow")
+    assert codes(under(plan(("tmp", 3, 3), ("app", 3, 1)), own), Limits()) == []
+    assert codes(under(plan(("tmp", 3, 3), ("app", 3, 3)), own), Limits()) == ["last-image"]
+    careful = PolicyLimits("app", ("app",), None, "refuse")
+    allowed = under(plan(("app", 3, 3), ("tmp", 3, 3)), careful, last_image="allow")
+    (brake,) = brakes(allowed, Limits(last_image=LastImage.ALLOW))
+    assert brake.text.startswith("app would lose every tag")
+
+
+def test_the_command_line_goes_over_a_policys_brakes() -> None:
+    own = PolicyLimits("app", ("app",), "10%", "refuse")
+    made = under(plan(("app", 3, 3)), own)
+    assert codes(made, Limits()) == ["last-image", "deletions", "deletions"]
+    assert codes(made, Limits(Share(100), LastImage.ALLOW)) == []

@@ -80,15 +80,15 @@ async def apply_plan(
     plan: Plan,
     journal: Journal,
     *,
-    allow_last_image: bool = False,
+    allow_last_image: bool | Callable[[str], bool] = False,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int], None] = lambda done, total: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> ApplyReport:
     """Do what the plan says, as far as it still may be done. `stop` is asked before each action.
 
-    `allow_last_image`: a repository may lose its last tag; otherwise that is checked again too, since tags that were
-    to stay may have gone since the plan was made.
+    `allow_last_image`: a repository may lose its last tag (or tells which may, by name); otherwise that is checked
+    again too, since tags that were to stay may have gone since the plan was made.
 
     Raises PreflightError before the first deletion where the registry would refuse, and HistoryError where an action
     cannot be journalled (it is then not done).
@@ -101,7 +101,8 @@ async def apply_plan(
     progress(0, len(numbered))
     for name, group in groupby(numbered, key=lambda pair: pair[1].repository):
         mine = list(group)
-        cleaning = _Cleaning(registry, name, [action for _, action in mine], ability, allow_last_image, clock)
+        allowed = allow_last_image(name) if callable(allow_last_image) else allow_last_image
+        cleaning = _Cleaning(registry, name, [action for _, action in mine], ability, allowed, clock)
         for sequence, action in mine:
             if stop():
                 report.stopped = True

@@ -10,7 +10,7 @@ from jettison.history.lock import registry_lock
 from jettison.history.model import Outcome, PlannedAction
 from jettison.history.state import state_folder
 from jettison.plan.codec import encode
-from jettison.plan.guards import Seen, brakes
+from jettison.plan.guards import Seen, brakes, may_lose_all
 from jettison.plan.model import Plan
 from jettison.policy.model import LastImage, Limits
 from jettison.policy.parse import parse_limit
@@ -128,7 +128,7 @@ async def apply_recorded(
         registry,
         plan,
         recorder.run,
-        allow_last_image=limits.last_image is LastImage.ALLOW,
+        allow_last_image=may_lose_all(plan, limits),
         stop=stop,
         progress=progress,
     )

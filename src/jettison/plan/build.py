@@ -10,7 +10,7 @@ from jettison.plan.model import Action, ActionKind, DeleteBy, Plan, Precondition
 from jettison.plan.space import Owner, Space, image_size
 from jettison.policy import decision
 from jettison.policy.decision import RepositoryDecisions, TagDecision
-from jettison.policy.model import Limits
+from jettison.policy.model import Limits, Share
 
 
 def build_plan(
@@ -23,11 +23,12 @@ def build_plan(
     now: datetime,
     with_kept: bool = False,
     partial: bool = False,
+    in_use: model.AskedInUse | None = None,
 ) -> Plan:
     """Turn decisions into actions, in the order in which they are to run, and weigh them.
 
     `policy` names the policy for the reader; `with_kept` lists what is kept as well, each with its reason; `partial`
-    says that the inventory leaves repositories out on request.
+    says that the inventory leaves repositories out on request; `in_use` is what the decisions know of running images.
     """
     space = Space.of(inventory)
     actions: list[Action] = []
@@ -35,6 +36,7 @@ def build_plan(
     kept: list[Stay] = []
     totals: list[model.RepositoryTotals] = []
     going: list[Owner] = []
+    limited: dict[str, tuple[Limits, list[str]]] = {}
     for decided in decisions:
         repository = decided.repository
         builder = _RepositoryBuilder(decided, space, server)
@@ -45,6 +47,8 @@ def build_plan(
             kept += [_stay(repository.name, each, each.reason) for each in decided.tags if each.kept]
         owners = [(repository.name, digest) for digest in decided.order]
         going += owners
+        if decided.policy is not None and decided.policy.limits is not None:
+            limited.setdefault(decided.policy.label, (decided.policy.limits, []))[1].append(repository.name)
         totals.append(
             model.RepositoryTotals(
                 repository.name,
@@ -61,7 +65,14 @@ def build_plan(
         source=inventory.source,
         policy=policy,
         server=server,
-        limits=model.PlanLimits(None if limits.deletions is None else str(limits.deletions), limits.last_image.value),
+        limits=model.PlanLimits(
+            _written(limits.deletions),
+            limits.last_image.value,
+            tuple(
+                model.PolicyLimits(label, tuple(names), _written(own.deletions), own.last_image.value)
+                for label, (own, names) in limited.items()
+            ),
+        ),
         totals=model.Totals(
             repositories=len(totals),
             tags=sum(each.tags for each in totals),
@@ -77,6 +88,7 @@ def build_plan(
         problems=_problems(inventory),
         kept=tuple(kept) if with_kept else None,
         partial=partial,
+        in_use=in_use,
     )
 
 
@@ -163,8 +175,12 @@ class _RepositoryBuilder:
         )
 
 
+def _written(deletions: Share | int | None) -> str | None:
+    return None if deletions is None else str(deletions)
+
+
 def _reason(why: decision.Reason) -> Reason:
-    return Reason(why.code, why.text, why.rule)
+    return Reason(why.code, why.text, why.rule, why.policy)
 
 
 def _stay(repository: str, decided: TagDecision, why: decision.Reason) -> Stay:

@@ -30,11 +30,12 @@ class DeleteBy(StrEnum):
 
 
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A stable name for machines, a sentence for people, and the rule if one decided."""
+    """A stable name for machines, a sentence for people, the rule if one decided, and its policy's name if any."""
 
     code: str
     text: str
     rule: str | None = None
+    policy: str | None = None
 
 
 class Precondition(msgspec.Struct, frozen=True):
@@ -118,11 +119,42 @@ class Server(msgspec.Struct, frozen=True):
     delete_by: DeleteBy = DeleteBy.DIGEST
 
 
+class PolicyLimits(msgspec.Struct, frozen=True):
+    """The brakes of one policy's repositories, which are named."""
+
+    policy: str
+    repositories: tuple[str, ...]
+    deletions: str | None = None
+    last_image: str = "refuse"
+
+
 class PlanLimits(msgspec.Struct, frozen=True):
-    """The brakes that the plan was made under; `deletions` as written (`30%`, `200`), None for no limit."""
+    """The brakes that the plan was made under; `deletions` as written (`30%`, `200`), None for no limit.
+
+    `policies` has those of the policies that have brakes of their own, besides these.
+    """
 
     deletions: str | None = None
     last_image: str = "refuse"
+    policies: tuple[PolicyLimits, ...] = ()
+
+
+class AskedInUse(msgspec.Struct, frozen=True):
+    """Which sources were asked for images in use, and what they told.
+
+    `sources` are as they were named, so that `apply` can ask them again; `names` are those that runtimes may have for
+    the registry, None where nobody knows them and every image counts. `images` counts what each source told, `silent`
+    says why an optional one told nothing. `kept` tags and digests are in use. `doubtful` has the registries that are not
+    this one although images of theirs that run have the names of repositories here (some of them): it may be another
+    name of this registry.
+    """
+
+    sources: tuple[str, ...]
+    names: tuple[str, ...] | None = None
+    kept: int = 0
+    images: dict[str, int] = {}
+    silent: dict[str, str] = {}
+    doubtful: dict[str, tuple[str, ...]] = {}
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -144,6 +176,7 @@ class Plan(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     kept: tuple[Stay, ...] | None = None
     partial: bool = False
+    in_use: AskedInUse | None = None
     version: int = FORMAT
     fingerprint: str = ""
 

@@ -11,6 +11,7 @@ import msgspec
 
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Repository, Tag
+from jettison.policy.model import RepositoryPolicy
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False):
@@ -46,10 +47,11 @@ class RepositoryDecisions:
     """What becomes of everything in one repository.
 
     A tag may expire while its manifest is kept, since something else needs that manifest. `order` lists the digests
-    that go, what others belong to before what belongs to it.
+    that go, what others belong to before what belongs to it. `policy` is the one that applied, if any.
     """
 
     repository: Repository
     tags: tuple[TagDecision, ...]
     manifests: Mapping[Digest, ManifestDecision]
     order: tuple[Digest, ...] = ()
+    policy: RepositoryPolicy | None = None

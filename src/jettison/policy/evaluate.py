@@ -73,7 +73,8 @@ def decide_repository(
             verdicts[tag.name] = TagDecision(tag, kept, decision.reason if decision else _UNTOLD)
     going = [digest for digest, decision in manifests.items() if not decision.kept]
     order = graph.owners_first(sorted(going, key=_reading_order(repository, going))) if going else ()
-    return RepositoryDecisions(repository, tuple([verdicts[tag.name] for tag in repository.tags]), manifests, order)
+    tags = tuple([verdicts[tag.name] for tag in repository.tags])
+    return RepositoryDecisions(repository, tags, manifests, order, applying)
 
 
 def _manifests(

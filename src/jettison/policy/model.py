@@ -1,10 +1,10 @@
 """Policy: what to keep, as values. `parse.py` reads them from a file, `evaluate.py` decides by them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from jettison.policy.clause import (
     AllOf,
@@ -156,6 +156,10 @@ class RepositoryPolicy:
     enabled: bool = True
     referrers: Referrers = STAYS
     limits: Limits | None = None
+
+    def with_limits(self, **changes: Any) -> "RepositoryPolicy":
+        """Return it with its own brakes changed, where it has any."""
+        return self if self.limits is None else replace(self, limits=replace(self.limits, **changes))
 
     @property
     def label(self) -> str:

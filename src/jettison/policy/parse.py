@@ -51,10 +51,13 @@ class _Reader:
             raise ConfigurationError(f"{document.source}: the policy is empty; it needs `policies:`")
         root = document.mapping(node, "policy", None, _ROOT)
         self._sets = self._rule_sets(root)
+        limits = self._limits(root, "limits", LastImage.REFUSE) or Limits()
         if root.get("defaults") is not None:
             self._defaults = document.mapping(root["defaults"], "defaults", (root, "defaults"), _DEFAULTS)
         entries = document.sequence(root, "policies", "policies")
-        policies = tuple(self._repository_policy(each, f"policies[{i}]", root) for i, each in enumerate(entries))
+        policies = tuple(
+            self._repository_policy(each, f"policies[{i}]", root, limits) for i, each in enumerate(entries)
+        )
         if not policies:
             document.refuse(root, "policies", "policies", "no policy is given, so nothing would ever happen")
         names = [policy.name for policy in policies]
@@ -62,8 +65,7 @@ class _Reader:
             if name is not None and name in names[:i]:
                 document.refuse(entries[i], "name", f"policies[{i}].name", f"{name!r} names an earlier policy already")
         protect, in_use = self._protect(root)
-        limits = self._limits(root, "limits")
-        policy = Policy(policies, protect, limits or Limits(), self._timezone(root), in_use)
+        policy = Policy(policies, protect, limits, self._timezone(root), in_use)
         self._refuse_deleting_all(policy, root)
         return policy
 
@@ -109,12 +111,13 @@ class _Reader:
             return (), sources
         return read_selectors(document, protect, "tags", "protect.tags"), sources
 
-    def _limits(self, node: Mapping[str, Any], path: str) -> Limits | None:
+    def _limits(self, node: Mapping[str, Any], path: str, otherwise: LastImage) -> Limits | None:
+        """Read limits; `otherwise` is what goes for the last image where they do not say."""
         document = self._document
         if node.get("limits") is None:
             return None
         limits = document.mapping(node["limits"], path, (node, "limits"), ("deletions", "last_image"))
-        deletions, last_image = None, LastImage.REFUSE
+        deletions, last_image = None, otherwise
         if limits.get("deletions") is not None:
             try:
                 deletions = parse_limit(limits["deletions"])
@@ -124,7 +127,7 @@ class _Reader:
             last_image = LastImage(document.word(limits, "last_image", f"{path}.last_image", tuple(LastImage)))
         return Limits(deletions, last_image)
 
-    def _repository_policy(self, node: Any, path: str, root: Mapping[str, Any]) -> RepositoryPolicy:
+    def _repository_policy(self, node: Any, path: str, root: Mapping[str, Any], whole: Limits) -> RepositoryPolicy:
         document = self._document
         policy = document.mapping(node, path, (root, "policies"), _POLICY)
         repositories = read_repositories(document, policy, "repositories", f"{path}.repositories")
@@ -134,7 +137,7 @@ class _Reader:
         rules = self._rules(policy, path, unit)
         untagged = self._untagged(policy, path, unit)
         referrers = self._referrers(*self._own_or_default(policy, path, "referrers"))
-        limits = self._limits(*self._own_or_default(policy, path, "limits"))
+        limits = self._limits(*self._own_or_default(policy, path, "limits"), whole.last_image)
         if enabled and not rules and untagged is None and referrers == Referrers():
             text = "it has neither `rules` nor `untagged`, so it would do nothing"
             document.refuse(policy, "repositories", path, text)
