@@ -24,7 +24,7 @@ class Candidate:
     that are decided with it. What is costly and seldom asked for (the creation date, the version) is read when it is.
     """
 
-    __slots__ = ("_created", "_repository", "digest", "name", "names", "pulled", "pushed", "tags")
+    __slots__ = ("_created", "_repository", "digest", "name", "names", "pulled", "pushed", "retagged", "tags")
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Candidate:
         tags: tuple[str, ...],
         pushed: datetime | None,
         pulled: datetime | None,
+        retagged: datetime | None = None,
     ) -> None:
         self.name = name
         self.digest = digest
@@ -42,6 +43,7 @@ class Candidate:
         self.tags = tags
         self.pushed = known_date(pushed)
         self.pulled = pulled
+        self.retagged = known_date(retagged)
         self._repository = repository
         self._created: datetime | None = _UNREAD
 
@@ -59,9 +61,9 @@ class Candidate:
         """Return an image with its tags. It was pushed when its revision was, else when the last of its tags was."""
         all_tags = tuple(tag.name for tag in tags)
         pushed = repository.pushed.get(digest)
-        if pushed is None:
-            pushed = max((tag.pushed for tag in tags if tag.pushed is not None), default=None)
-        return cls(digest, digest, repository, names, all_tags, pushed, _latest_pull(repository, all_tags, digest))
+        retagged = max((tag.pushed for tag in tags if tag.pushed is not None), default=None)
+        pulled = _latest_pull(repository, all_tags, digest)
+        return cls(digest, digest, repository, names, all_tags, pushed or retagged, pulled, retagged)
 
     @property
     def repository(self) -> str:
@@ -74,6 +76,11 @@ class Candidate:
         if self._created is _UNREAD:
             self._created = self._repository.created(self.digest)
         return self._created
+
+    @property
+    def stored(self) -> datetime | None:
+        """When its image came into the repository, whichever tag it got since."""
+        return known_date(self._repository.pushed.get(self.digest))
 
     @property
     def version(self) -> Version | None:
@@ -90,6 +97,13 @@ class Candidate:
             case Order.ACTIVE:
                 dates = [date for date in (self.pushed or self.created, self.pulled) if date is not None]
                 return max(dates, default=None)
+            case Order.STORED:
+                return self.stored or self.pushed or self.created
+            case Order.TAGGED:
+                dates = [date for date in (self.stored, self.pushed, self.retagged) if date is not None]
+                return max(dates, default=self.created)
+            case Order.BUILT:
+                return self.created
             case _:
                 return self.pushed or self.created
 
@@ -97,13 +111,14 @@ class Candidate:
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What a clause says of one candidate: whether it keeps it (None: cannot know), and why, in words.
 
-    `place` is the candidate's place in a count, from 1 on.
+    `place` is the candidate's place in a count, from 1 on, and `group` what of it is counted together, in words.
     """
 
     keeps: bool | None
     code: str
     text: str
     place: int | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ def periods(
         chosen: dict[str, tuple[str, int]] = {}
         for position, (index, candidate, _) in enumerate(group.ordered):
             date = candidate.date(clause.by)
+            if date is None and clause.unknown is Unknown.NOW:
+                date = setting.now
             if date is None:
                 keeps = clause.unknown is Unknown.NEWEST
                 text = f"its date is unknown, and counts as the {clause.unknown}"
@@ -115,8 +117,8 @@ def _in_period(clause: Periods, label: str, text: str, place: int | None, *, is_
         return Outcome(False, f"not-{clause.period}", why)
     if is_chosen:
         why = f"newest{text} of {label} by {clause.by}, {_ordinal(place)} of the last {clause.count} with images"
-        return Outcome(True, clause.period, why, place)
-    return Outcome(False, f"not-{clause.period}", f"not the newest{text} of {label} by {clause.by}", place)
+        return Outcome(True, clause.period, why, place, text)
+    return Outcome(False, f"not-{clause.period}", f"not the newest{text} of {label} by {clause.by}", place, text)
 
 
 _NOUNS: Final = {Period.DAILY: "days", Period.WEEKLY: "weeks", Period.MONTHLY: "months", Period.YEARLY: "years"}
@@ -136,7 +138,7 @@ _RANK: Final = {False: 0, None: 1, True: 2}
 def _place(place: int, count: int, by: Order, text: str) -> Outcome:
     kept = place <= count
     words = f"{_ordinal(place)} newest{text} by {by}, {'within' if kept else 'beyond'} {count}"
-    return Outcome(kept, "newest" if kept else "not-newest", words, place)
+    return Outcome(kept, "newest" if kept else "not-newest", words, place, text)
 
 
 def _unknown(by: Order, setting: Setting) -> Outcome:
@@ -236,6 +238,9 @@ def _order(clause: Newest | Periods, members: list[_Entry], text: str, setting: 
     unplaced: list[_Entry] = []
     if clause.unknown is Unknown.KEEP or (by is Order.PULLED and setting.pulls_since is None):
         unplaced, unknown = unknown, []
+    if clause.unknown is Unknown.NOW:
+        known += [(setting.now, entry) for entry in unknown]
+        unknown = []
     unknown.sort(key=_tie_key, reverse=True)
     certain, uncertain = known, list[tuple[Any, _Entry]]()
     if by is Order.ACTIVE:

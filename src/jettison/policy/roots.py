@@ -9,7 +9,7 @@ from jettison.oci.graph import Graph
 from jettison.oci.inventory import Repository, Tag
 from jettison.oci.manifest import Kind
 from jettison.policy.candidate import Candidate, Outcome, Setting
-from jettison.policy.claim import claim_images, claim_tags
+from jettison.policy.claim import Claim, claim_images, claim_tags
 from jettison.policy.clauses import weigh
 from jettison.policy.decision import Reason, TagDecision
 from jettison.policy.model import Policy, RepositoryPolicy, Unit
@@ -64,6 +64,13 @@ class Roots:
         return roots
 
 
+def claims_of(
+    repository: Repository, graph: Graph, policy: Policy, applying: RepositoryPolicy, setting: Setting
+) -> list[Claim]:
+    """Return what each rule of `applying` claims in the repository, for explaining a decision."""
+    return _Deciding(repository, graph, policy, applying, setting, {}).claims(applying)
+
+
 class _Deciding:
     """The work of `Roots.decide`."""
 
@@ -99,6 +106,22 @@ class _Deciding:
         self._decide_untagged()
         if self._used:
             self._keep_used(by_image=by_image)
+
+    def claims(self, applying: RepositoryPolicy) -> list[Claim]:
+        """Return what each rule claims, without deciding it."""
+        self._decide_orphans()
+        by_image = applying.unit is Unit.IMAGE
+        free = self._free_tags(by_image=by_image)
+        if by_image:
+            return claim_images(self._repository, applying.rules, self._images(free))[0]
+        return claim_tags(self._repository, applying.rules, free)[0]
+
+    def _images(self, free: list[Tag]) -> dict[Digest, list[Tag]]:
+        """Return the images that rules decide, each with its tags."""
+        images: dict[Digest, list[Tag]] = {}
+        for tag in free:
+            images.setdefault(tag.digest, []).append(tag)
+        return images | {digest: [] for digest in self._untagged() if digest not in self.alone}
 
     def _free_tags(self, *, by_image: bool) -> list[Tag]:
         """Return the tags that rules decide; give the others but the followers their verdict."""
@@ -145,10 +168,7 @@ class _Deciding:
                 verdicts[tag.name] = TagDecision(tag, tag.name not in expired, reason)
 
     def _decide_images(self, applying: RepositoryPolicy, free: list[Tag]) -> None:
-        images: dict[Digest, list[Tag]] = {}
-        for tag in free:
-            images.setdefault(tag.digest, []).append(tag)
-        images |= {digest: [] for digest in self._untagged() if digest not in self.alone}
+        images = self._images(free)
         claims, unclaimed = claim_images(self._repository, applying.rules, images)
         for digest in unclaimed:
             self._take(digest, images[digest], True, _NO_RULE_FOR_IMAGE if images[digest] else _UNTAGGED)
