@@ -1,8 +1,9 @@
 """Replays cases of other systems' policies: a policy, images, and what that system deletes.
 
-They stand in cases/SYSTEM.cases.yaml. Keys of a case: `name`, `source`, `policy`, `options`, `now`, `images` (repository, digest, tags, pushed, created,
-pulled, children, subject), `tag_pushed`, `deleted` or `refused`, `note`. Where our language cannot say what the policy
-means, `beyond` gives the reason and `ours` what ours deletes instead, which is never more.
+They stand in cases/SYSTEM.cases.yaml. Keys of a case: `name`, `source`, `policy`, `options`, `now`, `images`
+(repository, digest, tags, pushed, created, pulled, children, subject), `tag_pushed`, `deleted` or `refused`, `note`.
+Where our language cannot say what the policy means, `beyond` gives the reason and `ours` what ours deletes instead,
+which is never more.
 """
 
 import hashlib
@@ -56,7 +57,7 @@ def inventory_of(case: Mapping[str, Any]) -> Inventory:
     repositories = tuple(
         _repository(name, [image for image in case["images"] if image["repository"] == name], pushed) for name in names
     )
-    return Inventory("http://registry.example:5000", "storage", moment(case["now"]), repositories, pulls_since=_ALWAYS)
+    return Inventory("http://registry.example:5000", "storage", moment(case["now"]), repositories)
 
 
 def _repository(name: str, images: list[dict[str, Any]], tag_pushed: Mapping[str, datetime]) -> Repository:

@@ -31,10 +31,21 @@ def convert(system: str, text: str, options: "Options") -> "Imported":
     module = importlib.import_module(f"jettison.policy.importers.{SYSTEMS[system]}")
     for name in options.given():
         if name not in module.OPTIONS:
-            raise PolicyImportError(f"{name} means nothing for {system}; it takes {_named(module.OPTIONS)}")
+            raise PolicyImportError(f"{_FLAGS[name]} means nothing for {system}; it takes {_named(module.OPTIONS)}")
     run: Callable[[str, Options], Imported] = module.convert
     return run(text, options)
 
 
+_FLAGS: Final = {
+    "project": "--project",
+    "repository": "--repository",
+    "prefix": "--prefix",
+    "immutable_tags": "--immutable-tags",
+    "registry": "--source-registry",
+    "version": "--source-version",
+}
+"""How the command line names each option."""
+
+
 def _named(options: tuple[str, ...]) -> str:
-    return ", ".join(options) or "no option"
+    return ", ".join(_FLAGS[option] for option in options) or "no option"

@@ -11,7 +11,7 @@ from textwrap import wrap
 from typing import Final, Union
 
 WIDTH: Final = 120
-_IN_LINES: Final = frozenset({"policies", "rules", "rule_sets", "limits", "defaults", "protect"})
+_IN_LINES: Final = frozenset({"policies", "rules", "rule_sets", "defaults"})
 """Keys whose value, and whose value's entries, never stand on one line."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z_][\w./-]*(?: [A-Za-z0-9_][\w./-]*)*|(?:\d+(?:s|m|h|d|w|mo|y))+|\d+%", re.ASCII)
