@@ -12,7 +12,8 @@ class Order(StrEnum):
     """By what a count orders; the newest comes first.
 
     PUSHED takes the creation date where the source tells no push time, CREATED the other way round. ACTIVE is the
-    later of PUSHED and PULLED.
+    later of PUSHED and PULLED. STORED is when the image itself came into the repository, whichever tag it got since;
+    TAGGED the latest of that and of its tags' times. BUILT is the creation date, for which no push time stands in.
     """
 
     VERSION = "version"
@@ -20,18 +21,23 @@ class Order(StrEnum):
     CREATED = "created"
     PULLED = "pulled"
     ACTIVE = "active"
+    STORED = "stored"
+    TAGGED = "tagged"
+    BUILT = "built"
     NAME = "name"
 
 
 class Unknown(StrEnum):
     """What becomes of something that has no date or version to order by.
 
-    KEEP keeps it, and it takes no place; OLDEST sorts it last and NEWEST first, where it takes places.
+    KEEP keeps it, and it takes no place; OLDEST sorts it last, NEWEST first, NOW as if it dated from this moment: there
+    it takes places.
     """
 
     KEEP = "keep"
     OLDEST = "oldest"
     NEWEST = "newest"
+    NOW = "now"
 
 
 class Period(StrEnum):

@@ -76,8 +76,8 @@ def _within(clause: Within, candidate: Candidate, setting: Setting) -> Outcome:
     if age is None:
         if clause.unknown is Unknown.KEEP:
             return _UNKNOWN_DATE
-        keeps = clause.unknown is Unknown.NEWEST
-        text = f"its date is unknown, and counts as the {clause.unknown}"
+        keeps = clause.unknown in (Unknown.NEWEST, Unknown.NOW)
+        text = f"its date is unknown, and counts as {'' if clause.unknown is Unknown.NOW else 'the '}{clause.unknown}"
         return Outcome(keeps, "within" if keeps else "too-old", text)
     verb = {Order.PULLED: "last pulled", Order.ACTIVE: "last used"}.get(clause.by, "")
     text = f"{verb} {duration_text(age)} ago" if verb else f"{duration_text(age)} old"

@@ -57,7 +57,7 @@ _OPTIONS: Final = {
 }
 """Options stand beside the clause that they belong to: the first of these that is there."""
 VERSION_KEYS: Final = ("minor", "major", "variant")
-_DATES: Final = (Order.PUSHED, Order.CREATED, Order.PULLED, Order.ACTIVE)
+_DATES: Final = tuple(order for order in Order if order not in (Order.VERSION, Order.NAME))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,9 @@ class _Clauses:
             by = self._by(keep, above, Order.PUSHED, _DATES)
             return Periods(Period(name), count, by, per, among, unknown)
         by = self._by(keep, above, self._scope.order, tuple(Order))
+        if unknown is Unknown.NOW and by not in _DATES:
+            text = f"`now` is a date, and the count is by {by}; write `keep`, `oldest` or `newest`"
+            document.refuse(keep, "unknown", f"{above}.unknown", text)
         of_tags = "of" in keep and document.word(keep, "of", f"{above}.of", ("digests", "tags")) == "tags"
         if of_tags and self._scope.unit is Unit.IMAGE:
             document.refuse(keep, "of", f"{above}.of", "with `unit: image` a count counts images; leave it out")
