@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format tools lock clean bench bench-collect compat soak soak-compare formal
+.PHONY: help demo test lint types format tools lock clean bench bench-collect bench-latency compat soak soak-compare formal
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -43,6 +43,9 @@ bench: $(VENV)/.made-dev tools ## run the benchmarks; they print ratios
 
 bench-collect: $(VENV)/.made-dev tools ## compare collecting with the registry's own collector, find and rm
 	$(BIN)/python -m benchmarks.collect
+
+bench-latency: $(VENV)/.made-dev tools ## compare pushes and pulls with and without the online collector beside them
+	$(BIN)/python -m benchmarks.latency
 
 compat: $(VENV)/.made-dev tools ## compare collections with the registry's own on TREES=1000 random trees
 	JETTISON_COMPAT_TREES=$(or $(TREES),1000) $(BIN)/python -m pytest -n 2 -rP tests/compat

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from jettison.app.clean import PART
 from jettison.cli.collection_options import CollectionChoice
 from jettison.cli.ground import Ground
+from jettison.cli.interpreter import yield_to_others
 from jettison.cli.interrupt import Interruption, run_interruptibly
 from jettison.cli.output import note, progress_on_terminal
 from jettison.errors import UsageError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from jettison.app.clean import Recorder
     from jettison.app.collect import Collection
     from jettison.app.collect_ours import Collected
+    from jettison.app.use import Use
     from jettison.history.store import History
     from jettison.plan.model import Plan
     from jettison.policy.model import Limits
@@ -26,8 +28,9 @@ def apply_now(
     plan: "Plan",
     recorder: "Recorder",
     limits: "Limits",
+    use: "Use | None" = None,
 ) -> "ApplyReport":
-    """Apply a plan; Ctrl-C stops after the action under way."""
+    """Apply a plan; Ctrl-C stops after the action under way. `use`: what is asked again for images in use."""
     from jettison.app.clean import apply_recorded
     from jettison.cli.opening import open_ground
 
@@ -43,6 +46,7 @@ def apply_now(
                 limits,
                 stop=lambda: interruption.wanted,
                 progress=progress,
+                use=use,
             )
 
     return run_interruptibly(work)
@@ -100,6 +104,7 @@ def collect_ours(ground: Ground, collecting: CollectionChoice, recorder: "Record
         else:
             from jettison.app.collect_served import Replicas
 
+            yield_to_others()
             replicas = Replicas(ground.known_access, collecting.replica, ground.server_facts())
 
             async def work(interruption: Interruption) -> "Collected":
