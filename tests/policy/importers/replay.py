@@ -2,8 +2,8 @@
 
 They stand in cases/SYSTEM.cases.yaml. Keys of a case: `name`, `source`, `policy`, `options`, `now`, `images`
 (repository, digest, tags, pushed, created, pulled, children, subject), `tag_pushed`, `deleted` or `refused`, `note`.
-Where our language cannot say what the policy means, `beyond` gives the reason and `ours` what ours deletes instead,
-which is never more.
+Where our language cannot say what the policy means, `beyond` gives the reason and `ours` what ours deletes instead;
+where that is more, `more` says why.
 """
 
 import hashlib

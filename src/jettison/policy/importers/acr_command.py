@@ -1,0 +1,181 @@
+"""The command line of `acr purge`: finds it in a text, and reads its flags as cobra and pflag do.
+
+Sources, in Azure/acr-cli: cmd/acr/purge.go and root.go (flags, their defaults, what is refused).
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from jettison.errors import PolicyImportError
+
+_TEXTS: Final = {
+    "registry": "r",
+    "username": "u",
+    "password": "p",
+    "config": "c",
+    "filter": "f",
+    "ago": "",
+    "keep": "",
+    "filter-timeout-seconds": "",
+    "concurrency": "",
+    "repository-page-size": "",
+}
+"""Flags that take a value, each with its short form."""
+_BOOLEANS: Final = {
+    "untagged": "",
+    "untagged-only": "",
+    "dry-run": "",
+    "include-locked": "",
+    "verbose": "",
+    "help": "h",
+}
+_NUMBERS: Final = {"keep": 64, "filter-timeout-seconds": 64, "concurrency": 64, "repository-page-size": 32}
+_SHORT: Final = {short: name for name, short in (*_TEXTS.items(), *_BOOLEANS.items()) if short}
+_TRUE: Final = ("1", "t", "T", "true", "TRUE", "True")
+_FALSE: Final = ("0", "f", "F", "false", "FALSE", "False")
+_ENDS: Final = frozenset(";&|\n")
+"""What ends a command in a shell."""
+
+
+@dataclass(slots=True)
+class Command:
+    """The flags of one command: those with a value, and those that are switched."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    filters: list[str] = field(default_factory=list)
+    switches: dict[str, bool] = field(default_factory=dict)
+
+    def on(self, name: str) -> bool:
+        """Whether a switch is on."""
+        return self.switches.get(name, False)
+
+    @property
+    def keep(self) -> int:
+        """How many stay among those that would go; a negative number is none."""
+        return max(_number("keep", self.texts.get("keep", "0")), 0)
+
+
+def read_command(text: str) -> Command:
+    """Return the one `acr purge` command in `text`, whatever runs it. Raises PolicyImportError."""
+    found = list(_commands(text))
+    if not found:
+        raise PolicyImportError("there is no `acr purge` command in it")
+    if len(found) > 1:
+        raise PolicyImportError(f"there are {len(found)} `acr purge` commands in it: import each by itself")
+    return _flags(found[0])
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    """Yield the arguments of each command, also of those that stand quoted in another one (`--cmd "acr purge ..."`)."""
+    words = _split(text)
+    position = 0
+    while position < len(words):
+        word = words[position]
+        if word == "purge" and position and _runs_acr(words[position - 1]):
+            end = next((i for i in range(position, len(words)) if _ends(words[i])), len(words))
+            yield [each for each in words[position + 1 : end] if each != "/dev/null"]
+            position = end
+            continue
+        if "purge" in word and any(char.isspace() for char in word):
+            inner = word.partition("=")[2] if not word.startswith(("acr", "mcr")) and "=" in word.split()[0] else word
+            yield from _commands(inner)
+        position += 1
+
+
+def _split(text: str) -> list[str]:
+    lexer = shlex.shlex(re.sub(r"\\\r?\n", " ", text), posix=True, punctuation_chars="".join(_ENDS))
+    lexer.whitespace = " \t\r"
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    try:
+        return list(lexer)
+    except ValueError as error:
+        raise PolicyImportError(f"it is no command line: {error}") from error
+
+
+def _ends(word: str) -> bool:
+    return word != "" and _ENDS.issuperset(word)
+
+
+def _runs_acr(word: str) -> bool:
+    """Whether `word` is the program: `acr`, a path to it, or the image that holds it."""
+    program = word.rpartition("/")[2]
+    return program == "acr" or program.partition(":")[0] == "acr-cli"
+
+
+def _flags(arguments: Sequence[str]) -> Command:
+    command = Command()
+    waiting = list(reversed(arguments))
+    while waiting:
+        argument = waiting.pop()
+        if argument == "--":
+            break
+        if argument.startswith("--"):
+            _long(command, argument[2:], waiting)
+        elif argument.startswith("-") and len(argument) > 1:
+            _shorts(command, argument[1:], waiting)
+    for name in _NUMBERS:
+        if name in command.texts:
+            _number(name, command.texts[name])
+    return command
+
+
+def _long(command: Command, argument: str, waiting: list[str]) -> None:
+    name, equals, value = argument.partition("=")
+    if name in _BOOLEANS:
+        command.switches[name] = _truth(name, value) if equals else True
+    elif name in _TEXTS:
+        _set(command, name, value if equals else _next(f"--{name}", waiting))
+    else:
+        raise PolicyImportError(f"unknown flag: --{name}")
+
+
+def _shorts(command: Command, letters: str, waiting: list[str]) -> None:
+    """Read `-f VALUE`, `-fVALUE`, `-f=VALUE`; switches may stand before it."""
+    for position, letter in enumerate(letters):
+        name = _SHORT.get(letter)
+        if name is None:
+            raise PolicyImportError(f"unknown shorthand flag: {letter!r} in -{letters}")
+        if name in _BOOLEANS:
+            command.switches[name] = True
+            continue
+        rest = letters[position + 1 :]
+        _set(command, name, rest.removeprefix("=") if rest else _next(f"-{letter}", waiting))
+        return
+
+
+def _next(flag: str, waiting: list[str]) -> str:
+    if not waiting:
+        raise PolicyImportError(f"flag needs an argument: {flag}")
+    return waiting.pop()
+
+
+def _set(command: Command, name: str, value: str) -> None:
+    if name == "filter":
+        command.filters.append(value)
+    elif name not in ("username", "password", "config"):  # a secret is of no use here
+        command.texts[name] = value
+
+
+def _truth(name: str, value: str) -> bool:
+    if value in _TRUE:
+        return True
+    if value in _FALSE:
+        return False
+    raise PolicyImportError(f'invalid argument "{value}" for "--{name}" flag: it is neither true nor false')
+
+
+def _number(name: str, text: str) -> int:
+    """Read a number as Go's ParseInt with base 0 does."""
+    digits = text.lstrip("+-")
+    octal = digits.isdecimal() and digits != "0" and digits.startswith("0")
+    try:
+        number = int(text, 8 if octal else 0)
+    except ValueError:
+        number = None
+    if number is None or not -(2 ** (_NUMBERS[name] - 1)) <= number < 2 ** (_NUMBERS[name] - 1):
+        raise PolicyImportError(f'invalid argument "{text}" for "--{name}" flag: it is no number')
+    return number
