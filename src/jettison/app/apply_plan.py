@@ -14,13 +14,20 @@ that index any more, so a reading asks for every digest of the plan by itself to
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, Literal, Protocol
 
 from jettison.app.registries import Ability, AnyRegistry
-from jettison.errors import JettisonError, RegistryError, StorageError, UnauthorizedError, UnsupportedError
+from jettison.errors import (
+    InUseError,
+    JettisonError,
+    RegistryError,
+    StorageError,
+    UnauthorizedError,
+    UnsupportedError,
+)
 from jettison.oci.digest import Digest
 from jettison.oci.graph import Graph
 from jettison.oci.inventory import Repository
@@ -44,6 +51,14 @@ class Journal(Protocol):
 
     def record(self, sequence: int, result: Result, detail: str = "") -> None:
         """Write what came of one."""
+        ...
+
+
+class InUseNow(Protocol):
+    """What is in use at this moment."""
+
+    async def in_repository(self, name: str) -> Mapping[str, str]:
+        """Return the tags and digests of a repository that are in use, each with where. Raises InUseError."""
         ...
 
 
@@ -81,6 +96,7 @@ async def apply_plan(
     journal: Journal,
     *,
     allow_last_image: bool | Callable[[str], bool] = False,
+    in_use: InUseNow | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int, int], None] = lambda done, total: None,
     clock: Callable[[], float] = time.monotonic,
@@ -88,21 +104,24 @@ async def apply_plan(
     """Do what the plan says, as far as it still may be done. `stop` is asked before each action.
 
     `allow_last_image`: a repository may lose its last tag (or tells which may, by name); otherwise that is checked
-    again too, since tags that were to stay may have gone since the plan was made.
+    again too, since tags that were to stay may have gone since the plan was made. `in_use` is asked again, and what
+    came into use since then is skipped.
 
-    Raises PreflightError before the first deletion where the registry would refuse, and HistoryError where an action
-    cannot be journalled (it is then not done).
+    Raises before the first deletion PreflightError where the registry would refuse, and InUseError where nobody can
+    tell what is in use; and HistoryError where an action cannot be journalled (it is then not done).
     """
     report = ApplyReport()
     if not plan.actions:
         return report
+    if in_use is not None:
+        await in_use.in_repository(plan.actions[0].repository)
     ability = await registry.preflight(plan)
     numbered = list(enumerate(plan.actions, start=1))
     progress(0, len(numbered))
     for name, group in groupby(numbered, key=lambda pair: pair[1].repository):
         mine = list(group)
         allowed = allow_last_image(name) if callable(allow_last_image) else allow_last_image
-        cleaning = _Cleaning(registry, name, [action for _, action in mine], ability, allowed, clock)
+        cleaning = _Cleaning(registry, name, [action for _, action in mine], ability, allowed, clock, in_use)
         for sequence, action in mine:
             if stop():
                 report.stopped = True
@@ -125,7 +144,9 @@ class _Cleaning:
         ability: Ability,
         allow_last_image: bool,
         clock: Callable[[], float],
+        in_use: InUseNow | None = None,
     ) -> None:
+        self._in_use = in_use
         self._registry = registry
         self._name = name
         self._ability = ability
@@ -142,7 +163,7 @@ class _Cleaning:
         """Check, journal, delete, journal one action."""
         try:
             spoken_against = await self._check(action)
-        except (RegistryError, StorageError) as error:
+        except (RegistryError, StorageError, InUseError) as error:
             spoken_against = Done(action, "failed", f"could not be checked: {error}")
         if spoken_against is not None:
             self._settle(action, spoken_against.result)
@@ -170,6 +191,10 @@ class _Cleaning:
             return Done(action, "failed", f"the repository could not be read again completely: {problem.text}")
         if self._would_be_emptied(fresh):
             return Done(action, "skipped", f"{self._name} would lose its last tag; allow it with --allow-last-image")
+        if self._in_use is not None:
+            where = self._used_at(fresh, action, await self._in_use.in_repository(self._name))
+            if where is not None:
+                return Done(action, "skipped", f"in use now: {where}")
         if action.action is ActionKind.DELETE_TAG:
             return await self._check_tags(action)
         if not await self._registry.exists(self._name, action.digest):
@@ -178,6 +203,21 @@ class _Cleaning:
         if needed_by is not None:
             return Done(action, "skipped", needed_by)
         return await self._check_tags(action)
+
+    @staticmethod
+    def _used_at(fresh: Repository, action: Action, used: Mapping[str, str]) -> str | None:
+        """Return where something is in use that the action would take away, None where nothing is.
+
+        A tag that goes alone takes nothing else; a manifest takes all that needs it.
+        """
+        named = next((used[name] for name in (*action.tags, action.digest) if name in used), None)
+        if named is not None or not used or action.action is ActionKind.DELETE_TAG:
+            return named
+        roots = {digest: used[digest] for digest in fresh.manifests if digest in used}
+        roots |= {tag.digest: used[tag.name] for tag in fresh.tags if tag.name in used}
+        if action.digest not in Graph(fresh).needed(roots):
+            return None
+        return roots.get(action.digest) or f"what needs it ({next(iter(roots.values()))})"
 
     def _would_be_emptied(self, fresh: Repository) -> bool:
         """Whether all tags that were to stay are gone. Then the plan's ground is gone with them, so nothing else goes:

@@ -18,6 +18,7 @@ from jettison.policy.parse import parse_limit
 if TYPE_CHECKING:
     from jettison.app.apply_plan import ApplyReport
     from jettison.app.registries import AnyRegistry
+    from jettison.app.use import Use
     from jettison.history.journal import Run
     from jettison.history.store import History
 
@@ -118,10 +119,12 @@ async def apply_recorded(
     *,
     stop: Callable[[], bool],
     progress: Callable[[int, int], None],
+    use: "Use | None" = None,
 ) -> "ApplyReport":
-    """Journal the plan, apply it, and note how that ended."""
+    """Journal the plan, apply it, and note how that ended. `use`: what is asked again for images in use."""
     # Here, since it brings the HTTP client with it, which a collection without a server does not need.
     from jettison.app.apply_plan import apply_plan
+    from jettison.app.use import LatestUse
 
     recorder.run.plan(planned_actions(plan), encode(plan, indent=0))
     report = await apply_plan(
@@ -129,6 +132,7 @@ async def apply_recorded(
         plan,
         recorder.run,
         allow_last_image=may_lose_all(plan, limits),
+        in_use=LatestUse(use) if use is not None else None,
         stop=stop,
         progress=progress,
     )

@@ -64,6 +64,47 @@ class Control(_Strict, frozen=True):
     command: Commands
 
 
+class PullClient(_Strict, frozen=True):
+    """Clients whose pulls do not count: those that fit one pattern of each kind that is given. See docs/pulls.md."""
+
+    name: str | None = None
+    user_agent: str | list[str] = []
+    account: str | list[str] = []
+    address: str | list[str] = []
+
+
+class Pulls(_Strict, frozen=True):
+    """`pulls:`, how access logs are understood. `gap`: how long they may be silent before it counts as a hole."""
+
+    ignore: list[PullClient] = []
+    gap: str | None = None
+
+
+class Cluster(_Strict, frozen=True):
+    """A Kubernetes cluster, or several by their contexts; all namespaces where none is named."""
+
+    contexts: list[str] = []
+    kubeconfig: str | None = None
+    namespaces: list[str] = []
+
+
+class InUseSource(_Strict, frozen=True):
+    """A source of images in use: one of the first five keys says which. See docs/in-use.md.
+
+    `optional`: a run goes on without it. `may_be_empty` and `timeout` (seconds) are for a file and a command.
+    """
+
+    docker: str | list[str] | None = None
+    compose: str | list[str] | None = None
+    kubernetes: Cluster | None = None
+    file: str | None = None
+    command: list[str] | None = None
+    tls: Tls | None = None
+    optional: bool = False
+    may_be_empty: bool = False
+    timeout: float = 60.0
+
+
 class Registry(_Strict, frozen=True):
     """One registry by name. `control` is `docker`, `docker:NAME`, `systemd:UNIT`, or given command lines."""
 
@@ -78,6 +119,8 @@ class Registry(_Strict, frozen=True):
     registry_config: str | None = None
     storage: str | None = None
     collector: str | None = None
+    aliases: list[str] = []
+    in_use: list[str] = []
 
 
 class Configuration(_Strict, frozen=True):
@@ -86,6 +129,8 @@ class Configuration(_Strict, frozen=True):
     registries: dict[str, Registry] = {}
     default: str | None = None
     history: str | None = None
+    pulls: Pulls = Pulls()
+    in_use: dict[str, InUseSource] = {}
 
     @property
     def only_name(self) -> str | None:
@@ -163,6 +208,8 @@ def _explain(message: str, document: Any, source: str) -> str:
 def _keys_at(depth: int) -> list[str]:
     """Return the keys that are known anywhere; `depth` 1 is the file's own level."""
     kinds = (Configuration,) if depth == 1 else (Registry, Auth, Tls, Rates, Control, Commands)
+    if depth > 1:
+        kinds = (*kinds, Pulls, PullClient, InUseSource, Cluster)
     return [name for kind in kinds for name in kind.__struct_fields__]
 
 
@@ -179,6 +226,11 @@ def _find(node: Any, key: str, path: str = "", known: Any = Configuration) -> tu
             found = _find(value, key, here, kind)
             if found[0]:
                 return found
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            found = _find(value, key, f"{path}[{number}]", known)
+            if found[0]:
+                return found
     return "", 1, 1
 
 
@@ -186,7 +238,11 @@ def _kind_below(kind: Any, name: str) -> Any:
     """Return what may stand below a key: a struct, `object` for a plain value, None where the key is unknown."""
     if kind is dict:
         return Registry
+    if kind is Mapping:
+        return InUseSource
+    if kind is Configuration and name == "in_use":
+        return Mapping
     if not isinstance(kind, type) or not issubclass(kind, _Strict) or name not in kind.__struct_fields__:
         return None
     below = {"registries": dict, "auth": Auth, "tls": Tls, "limits": Rates, "control": Control, "command": Commands}
-    return below.get(name, object)
+    return (below | {"pulls": Pulls, "ignore": PullClient, "kubernetes": Cluster}).get(name, object)

@@ -14,6 +14,7 @@ from jettison.cli.options import (
     storage_options,
     yes_option,
 )
+from jettison.cli.use_options import UseChoice, use_options
 
 if TYPE_CHECKING:
     from jettison.cli.ground import Ground
@@ -29,6 +30,7 @@ LARGEST_PLAN: Final = 1 << 30
 @click.argument("registry", required=False, metavar="[REGISTRY]")
 @connection_options
 @storage_options
+@use_options
 @click.option("--max-deletions", metavar="N|P%", help="Stop if more tags than this would go.")
 @click.option("--allow-last-image", is_flag=True, help="Let a repository lose all its tags.")
 @click.option("--accept-listing", is_flag=True, help="Go on though far fewer images are listed than last time.")
@@ -37,6 +39,7 @@ LARGEST_PLAN: Final = 1 << 30
 @json_option
 def command(
     connection: Connection,
+    use: UseChoice,
     plan_file: Path,
     *,
     max_deletions: str | None,
@@ -49,7 +52,7 @@ def command(
     """Delete what PLAN lists, after checking each action again at the last moment.
 
     PLAN comes from `jettison plan -o plan.json`, on this machine or another one. Each action is skipped, and listed,
-    where something changed since the plan was made.
+    where something changed since the plan was made, or where an image came into use.
     """
     from jettison.app.clean import check_brakes, effective_limits, last_seen, recorded_run
     from jettison.cli.execute import apply_now
@@ -66,13 +69,14 @@ def command(
         raise UsageError(f"--max-deletions: {error}") from error
     history = connection.open_history()
     ground = _ground(plan, plan_file, connection)
+    asked = use.find_again(ground, plan)
     with recorded_run(history, ground.name, "apply") as recorder:
         if plan.actions:
             if not as_json:
                 print_totals(plan, console())
             check_brakes(plan, limits, None if accept_listing or plan.partial else last_seen(history, ground.name))
             confirm(f"Delete this from {ground.name}?", yes=yes)
-        report = apply_now(ground, history, plan, recorder, limits)
+        report = apply_now(ground, history, plan, recorder, limits, asked)
     if as_json:
         print_json(report_document(recorder, plan, report))
     else:

@@ -17,6 +17,7 @@ from jettison.cli.options import (
     registry_argument,
     storage_options,
 )
+from jettison.cli.use_options import UseChoice, use_options
 
 if TYPE_CHECKING:
     from jettison.plan.model import Plan
@@ -29,6 +30,7 @@ SOMETHING_TO_DELETE: Final = 10
 @connection_options
 @storage_options
 @policy_options
+@use_options
 @delete_by_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the plan for `apply`.")
 @click.option("--kept", is_flag=True, help="Tell why each kept tag stays, too.")
@@ -38,6 +40,7 @@ SOMETHING_TO_DELETE: Final = 10
 def command(
     connection: Connection,
     choice: PolicyChoice,
+    use: UseChoice,
     delete_by: str | None,
     output: Path | None,
     *,
@@ -62,7 +65,7 @@ def command(
     from jettison.plan.codec import encode
 
     now = datetime.now(UTC)
-    plan, limits = plan_once(connection, choice, delete_by, now, with_kept=kept)
+    plan, limits = plan_once(connection, choice, delete_by, now, with_kept=kept, use=use)
     if output is not None:
         _write(output, encode(plan))
     if as_json:

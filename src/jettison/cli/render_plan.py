@@ -31,12 +31,37 @@ def print_plan(plan: Plan, now: datetime, limits: "Limits", *, rows: int | None 
         out.print(f"stays: ... and {len(plan.stays) - rows:,} more tags")
     for kept in plan.kept or ():
         out.print(f"kept: {kept.repository}:{kept.tag}: {kept.reason.text}", markup=False)
+    print_in_use(plan, out)
     for problem in plan.problems:
         where = f"{problem.repository}: " if problem.repository else ""
         out.print(f"could not be read: {where}{problem.text}", markup=False)
     print_totals(plan, out)
     for brake in brakes(plan, limits) if plan.actions else ():
         out.print(f"apply would stop: {brake.text}", markup=False)
+
+
+def print_in_use(plan: Plan, out: "Console") -> None:
+    """Print what runs, as far as it was asked, and what is doubtful about it."""
+    asked = plan.in_use
+    if asked is None:
+        return
+    told = ", ".join(f"{name} {counted(count, 'image')}" for name, count in asked.images.items())
+    out.print(
+        f"In use here: {counted(asked.kept, 'tag or digest', 'tags and digests')} ({told or 'no source told'}).",
+        markup=False,
+    )
+    for name, why in asked.silent.items():
+        out.print(f"not asked: {name}: {why}", markup=False)
+    if asked.names is None:
+        out.print(
+            "Nobody knows the registry's name, so every image that runs counts; --alias HOST tells it.", markup=False
+        )
+    for registry, repositories in asked.doubtful.items():
+        out.print(
+            f"images of {registry} run, and repositories of theirs are here too ({', '.join(repositories)}): if that "
+            f"is another name of this registry, add it to its `aliases`, or --alias {registry}",
+            markup=False,
+        )
 
 
 def print_totals(plan: Plan, out: "Console") -> None:

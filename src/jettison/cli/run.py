@@ -18,6 +18,7 @@ from jettison.cli.options import (
     storage_options,
     yes_option,
 )
+from jettison.cli.use_options import UseChoice, use_options
 
 
 @click.command()
@@ -25,6 +26,7 @@ from jettison.cli.options import (
 @connection_options
 @storage_options
 @policy_options
+@use_options
 @delete_by_option
 @click.option(
     "--collector",
@@ -38,6 +40,7 @@ from jettison.cli.options import (
 def command(
     connection: Connection,
     choice: PolicyChoice,
+    use: UseChoice,
     collecting: CollectionChoice,
     delete_by: str | None,
     *,
@@ -58,7 +61,7 @@ def command(
     from jettison.cli.render_report import print_report, report_document
     from jettison.cli.work import prepare
 
-    work = prepare(connection, choice, delete_by)
+    work = prepare(connection, choice, delete_by, use)
     ground, limits = work.ground, work.policy.limits
     collector = ground.collector(collecting.collector, optional=True)
     if collector == "own":
@@ -76,7 +79,7 @@ def command(
         check_brakes(plan, limits, seen)
         if plan.actions or collector != "none":
             confirm(f"Delete this from {ground.name}?", yes=yes)
-        report = apply_now(ground, history, plan, recorder, limits)
+        report = apply_now(ground, history, plan, recorder, limits, work.use)
         if collector == "own" and not report.stopped:
             ours = collect_ours(ground, collecting, recorder)
         elif collector == "registry" and not report.stopped:

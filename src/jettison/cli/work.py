@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, cast
 from jettison.cli.interrupt import Interruption, run_interruptibly
 from jettison.cli.options import Connection, PolicyChoice
 from jettison.cli.output import progress_on_terminal
+from jettison.cli.use_options import UseChoice
 
 if TYPE_CHECKING:
     from jettison.app.access import Access
     from jettison.app.registries import KnownServer
+    from jettison.app.use import Use
     from jettison.cli.ground import Ground
     from jettison.control.running import RunningRegistry
     from jettison.history.store import History
@@ -29,6 +31,7 @@ class Work:
     policy_name: str
     known: "KnownServer | None"
     delete_by: str | None
+    use: "Use | None" = None
 
     @property
     def names_configured(self) -> Sequence[str]:
@@ -36,12 +39,15 @@ class Work:
         return self.ground.access.entry.repositories if self.ground.access is not None else ()
 
     def plan(self, history: "History", now: datetime, *, with_kept: bool = False) -> "Plan":
-        """Read the registry and plan."""
+        """Ask what is in use, read the registry and plan."""
+        import asyncio
+
         from jettison.app.make_plan import make_plan
         from jettison.cli.opening import open_ground
         from jettison.plan.model import DeleteBy
 
         async def work(interruption: Interruption) -> "Plan":
+            used = await asyncio.to_thread(self.use.ask) if self.use is not None else None
             async with open_ground(
                 self.ground,
                 history,
@@ -58,12 +64,13 @@ class Work:
                     wanted=self.connection.wanted(self.names_configured),
                     with_kept=with_kept,
                     partial=bool(self.connection.repository or self.names_configured),
+                    used=used,
                 )
 
         return run_interruptibly(work)
 
 
-def prepare(connection: Connection, choice: PolicyChoice, delete_by: str | None) -> Work:
+def prepare(connection: Connection, choice: PolicyChoice, delete_by: str | None, use: UseChoice | None = None) -> Work:
     """Read configuration and policy, find what is meant, and ask the running registry for its version if possible."""
     from jettison.cli.ground import find_ground
 
@@ -72,14 +79,21 @@ def prepare(connection: Connection, choice: PolicyChoice, delete_by: str | None)
     policy, name = choice.load(*((entry.policy, entry.keep) if entry is not None else (None, None)))
     # A pattern that is none is told before anything is asked.
     connection.wanted(entry.repositories if entry is not None else ())
-    return Work(connection, ground, policy, name, ground.known_server(), delete_by)
+    found = (use or UseChoice()).find(ground, policy.in_use)
+    return Work(connection, ground, policy, name, ground.known_server(), delete_by, found)
 
 
 def plan_once(
-    connection: Connection, choice: PolicyChoice, delete_by: str | None, now: datetime, *, with_kept: bool
+    connection: Connection,
+    choice: PolicyChoice,
+    delete_by: str | None,
+    now: datetime,
+    *,
+    with_kept: bool,
+    use: UseChoice | None = None,
 ) -> "tuple[Plan, Limits]":
     """Plan, and return the plan with the brakes in force."""
-    work = prepare(connection, choice, delete_by)
+    work = prepare(connection, choice, delete_by, use)
     return work.plan(connection.open_history(), now, with_kept=with_kept), work.policy.limits
 
 
