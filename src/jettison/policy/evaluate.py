@@ -10,7 +10,7 @@ from jettison.oci.inventory import Inventory, Repository
 from jettison.oci.version import parse_version
 from jettison.policy.candidate import Setting
 from jettison.policy.decision import ManifestDecision, Reason, RepositoryDecisions, TagDecision
-from jettison.policy.model import Policy
+from jettison.policy.model import Policy, Unit
 from jettison.policy.referrers import not_kept
 from jettison.policy.roots import Roots, rule_reason
 
@@ -71,6 +71,11 @@ def decide_repository(
             decision = manifests.get(tag.digest)
             kept = decision is None or decision.kept
             verdicts[tag.name] = TagDecision(tag, kept, decision.reason if decision else _UNTOLD)
+    if applying is not None and applying.unit is Unit.IMAGE:  # an image that something else needs keeps its tags
+        for name, verdict in verdicts.items():
+            image = manifests.get(verdict.tag.digest)
+            if not verdict.kept and image is not None and image.kept:
+                verdicts[name] = TagDecision(verdict.tag, True, image.reason)
     going = [digest for digest, decision in manifests.items() if not decision.kept]
     order = graph.owners_first(sorted(going, key=_reading_order(repository, going))) if going else ()
     tags = tuple([verdicts[tag.name] for tag in repository.tags])
