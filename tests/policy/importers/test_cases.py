@@ -17,6 +17,7 @@ COUNTS: dict[str, tuple[int, int]] = {
     "quay": (79, 0),
     "gitlab": (60, 1),
     "acr": (82, 2),
+    "harbor": (100, 0),
 }
 """Of each system: how many cases there are, and how many of them our language cannot say exactly."""
 
