@@ -2,46 +2,33 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Inventory, Repository
 from jettison.oci.tag import Tag
-from jettison.pulls.spans import DEFAULT_GAP, known_since
 
 if TYPE_CHECKING:
     from jettison.history.store import History
 
 
-def with_history(history: "History", registry: str, inventory: Inventory, gap: timedelta = DEFAULT_GAP) -> Inventory:
+def with_history(history: "History", registry: str, inventory: Inventory) -> Inventory:
     """Return the inventory with what is known of its images; `registry` is how the history knows it.
 
-    What is seen for the first time now is noted, for the next look. Raises HistoryError.
+    Tags that are seen for the first time now are noted, for the next look. Raises HistoryError.
     """
-    found = with_history_of(history, registry, inventory.repositories, inventory.taken, gap)
-    return replace(inventory, repositories=found)
-
-
-def with_history_of(
-    history: "History",
-    registry: str,
-    repositories: tuple[Repository, ...],
-    now: datetime,
-    gap: timedelta = DEFAULT_GAP,
-) -> tuple[Repository, ...]:
-    """Do the same for repositories as they stood at `now`."""
-    spans = history.pulls.spans(registry)
-    since = known_since(spans, now, gap)
-    # Where no log was ever imported there is nothing to be looked up.
-    pulled = history.pulls.pulled(registry, [each.name for each in repositories]) if spans else {}
+    repositories, now = inventory.repositories, inventory.taken
+    since = history.pulls.known_since(registry, now)
+    pulled = history.pulls.pulled(registry, [each.name for each in repositories])
     seen = history.first_seen.look(registry, _undated(repositories), now)
-    return tuple(
+    found = tuple(
         replace(
             each, tags=_dated(each.tags, seen.get(each.name, {})), pulled=pulled.get(each.name, {}), pulls_since=since
         )
         for each in repositories
     )
+    return replace(inventory, repositories=found)
 
 
 def _undated(repositories: tuple[Repository, ...]) -> dict[str, dict[str, Digest]]:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from jettison.errors import UsageError
 from jettison.history.pulls import LogPosition
@@ -24,6 +24,7 @@ from jettison.pulls.reader import SNIFFED, Format, pieces
 STDIN: Final = "-"
 _GZIP: Final = b"\x1f\x8b"
 _CHUNK: Final = 1024 * 1024
+LogStream: TypeAlias = io.BufferedReader
 
 
 class Hash(Protocol):
@@ -51,26 +52,23 @@ class Resumed(NamedTuple):
     """Whether the log ends there."""
 
 
-class CutShortError(Exception):
-    """The file ends, or is damaged, in the middle of its compressed data; what comes before it was read."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PullLog:
-    """One log. `name` is how people call it."""
+    """One log. `name` is how people call it, `problem` what kept it from being read to its end."""
 
     name: str
     path: Path
+    problem: str = ""
 
-    def head(self, wanted: Format) -> tuple[bytes, str] | None:
+    def head(self, wanted: Format) -> tuple[bytes, str | None]:
         """Return the log's beginning, and the hash of its first line or document; None where it has none yet."""
         with self.open() as stream:
-            beginning = _read_up_to(stream, SNIFFED)
+            beginning = stream.read(SNIFFED)
         with self.open() as stream:
             for piece in pieces(stream, beginning, wanted):
                 if piece.body is not None:
                     return beginning, hash_of(piece.text).hexdigest()
-        return None
+        return beginning, None
 
     def resume(self, known: Collection[LogPosition]) -> Resumed | None:
         """Return the furthest of the `known` positions that this log has gone through; None where it is a new one."""
@@ -90,24 +88,46 @@ class PullLog:
         return found
 
     @contextmanager
-    def open(self, skip: int = 0) -> Iterator[IO[bytes]]:
-        """Open the log's text behind its first `skip` bytes.
-
-        Raises UsageError where the file cannot be read, and CutShortError, while it is read, where its compressed data
-        end early.
-        """
+    def open(self, skip: int = 0) -> "Iterator[LogStream]":
+        """Open the log's text behind its first `skip` bytes. Raises UsageError where the file cannot be read."""
         try:
             with self.path.open("rb") as file:
                 is_compressed = file.read(2) == _GZIP
+                if not is_compressed:
+                    file.seek(skip)
+                    yield file
+                    return
                 file.seek(0)
-                stream = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if is_compressed else file
-                buffered = cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", stream), _CHUNK))
-                buffered.seek(skip)
-                yield buffered
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise CutShortError(f"{self.name}: its compressed data ends early or is damaged: {error}") from error
+                with gzip.GzipFile(fileobj=file) as compressed:
+                    stream = io.BufferedReader(_Decompressed(compressed, self), _CHUNK)
+                    while skip > 0 and (chunk := stream.read(min(skip, _CHUNK))):
+                        skip -= len(chunk)
+                    yield stream
         except OSError as error:
             raise UsageError(f"{self.name}: the log cannot be read: {error.strerror or error}") from error
+
+
+class _Decompressed(io.RawIOBase):
+    """The text in a gzip file, up to where it ends or is damaged; that is noted as the log's `problem`."""
+
+    def __init__(self, compressed: gzip.GzipFile, log: PullLog) -> None:
+        super().__init__()
+        self._compressed = compressed
+        self._log = log
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into `buffer` what there is next."""
+        try:
+            text = self._compressed.read1(len(buffer))
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            self._log.problem = f"{self._log.name}: its compressed data ends early or is damaged: {error}"
+            return 0
+        buffer[: len(text)] = text
+        return len(text)
 
 
 @contextmanager
@@ -130,10 +150,3 @@ def new_hash() -> Hash:
 def hash_of(text: bytes) -> Hash:
     """Return the hash of a text."""
     return hashlib.blake2b(text, digest_size=32)
-
-
-def _read_up_to(stream: IO[bytes], size: int) -> bytes:
-    text = b""
-    while len(text) < size and (chunk := stream.read(size - len(text))):
-        text += chunk
-    return text

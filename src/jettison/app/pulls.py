@@ -1,18 +1,17 @@
 """Import pulls: logs into the history, safe to repeat, in constant memory however long they are."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from jettison.app.pull_log import CutShortError, Hash, PullLog, Resumed, new_hash, opened_log
+from jettison.app.pull_log import Hash, PullLog, Resumed, new_hash, opened_log
 from jettison.errors import UsageError
 from jettison.history.pulls import LogPosition
 from jettison.pulls.documents import Piece
 from jettison.pulls.ignore import Ignored
-from jettison.pulls.reader import Format, LogReader, pieces
-from jettison.pulls.spans import DEFAULT_GAP, SpanCollector
+from jettison.pulls.reader import SNIFFED, Format, LogReader, pieces
+from jettison.pulls.spans import SpanCollector
 from jettison.pulls.tally import Tally
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class LogReport:
     name: str
     lines: int = 0
     pulls: int = 0
-    ignored: Counter[str] = field(default_factory=Counter)
+    ignored: dict[str, int] = field(default_factory=dict)
     unrecognised: int = 0
     future: int = 0
     unfinished: bool = False
@@ -51,7 +50,6 @@ class Importer:
     ignored: Ignored
     now: datetime
     wanted: Format = Format.AUTO
-    gap: timedelta = DEFAULT_GAP
     progress: Callable[[int, int | None], None] = lambda done, total: None
 
     def import_logs(self, names: Sequence[str]) -> list[LogReport]:
@@ -66,55 +64,67 @@ class Importer:
                 report = LogReport(log.name)
                 try:
                     self._import(log, report)
-                except (UsageError, CutShortError) as error:
+                except UsageError as error:
                     report.problem = str(error)
+                report.problem = report.problem or log.problem
             reports.append(report)
         if reports and all(each.problem and each.unrecognised == each.lines for each in reports):
             raise UsageError("; ".join(each.problem for each in reports))
         return reports
 
     def _import(self, log: PullLog, report: LogReport) -> None:
-        found = log.head(self.wanted)
-        if found is None:
-            if log.path.stat().st_size:
-                report.unfinished = True
+        beginning, head = log.head(self.wanted)
+        if head is None:
+            report.unfinished = bool(beginning)
+            if len(beginning) == SNIFFED or (
+                beginning and self.wanted is Format.NOTIFICATIONS and b"{" not in beginning
+            ):
+                raise self._foreign(log, 1)
             return
-        beginning, head = found
-        resumed = log.resume(self.history.pulls.positions(self.registry, head))
+        known = self.history.pulls.positions(self.registry, head)
+        resumed = log.resume(known)
         if resumed is not None:
             report.known_bytes = resumed.position.size
             if resumed.is_end:
                 return
-        work = _Work(self, report, head, resumed)
-        try:
-            with log.open(report.known_bytes) as stream:
-                for piece in pieces(stream, beginning, self.wanted):
-                    work.take(piece)
-        except CutShortError as error:
-            report.problem = str(error)
+        work = _Work(self, report, head, known, resumed)
+        with log.open(report.known_bytes) as stream:
+            for piece in pieces(stream, beginning, self.wanted):
+                work.take(piece)
         work.finish()
         if not work.is_recognised:
-            raise UsageError(
-                f"{log.name}: none of its {report.lines:,} lines is of a format that is known ({self.wanted.value}): "
-                "the registry's own log, the combined format of nginx and Traefik, Traefik's JSON, or notifications; "
-                "--format names one"
-            )
+            raise self._foreign(log, report.lines)
+
+    def _foreign(self, log: PullLog, lines: int) -> UsageError:
+        return UsageError(
+            f"{log.name}: none of its {lines:,} lines is of a format that is known ({self.wanted.value}): the "
+            "registry's own log, the combined format of nginx and Traefik, Traefik's JSON, or notifications; --format "
+            "names one"
+        )
 
 
 class _Work:
     """One log while it is imported: what is read is counted, and written with how far that was."""
 
-    def __init__(self, importer: Importer, report: LogReport, head: str, resumed: Resumed | None) -> None:
+    def __init__(
+        self,
+        importer: Importer,
+        report: LogReport,
+        head: str,
+        known: tuple[LogPosition, ...],
+        resumed: Resumed | None,
+    ) -> None:
         self._importer = importer
         self._report = report
         self._head = head
+        self._known = set(known)
         self._before = resumed.position if resumed is not None else None
         self._hash = resumed.hash if resumed is not None else new_hash()
         self._size = self._before.size if self._before is not None else 0
         self._ended: tuple[Hash, int] | None = None
         self._reader = LogReader(importer.wanted, own_log=self._before is not None and self._before.own_log)
         self._tally = Tally(importer.ignored)
-        self._spans = SpanCollector(importer.gap)
+        self._spans = SpanCollector(importer.history.pulls.gap)
         self._unwritten = 0
 
     @property
@@ -143,7 +153,7 @@ class _Work:
         self._report.unfinished = self._ended is not None
         if self._unwritten and self.is_recognised:
             self._write()
-        self._report.ignored = self._tally.ignored
+        self._report.ignored = dict(self._tally.ignored)
         self._report.pulls = self._tally.counted
 
     def _read(self, body: bytes) -> None:
@@ -170,5 +180,6 @@ class _Work:
         digest, size = self._ended or (self._hash, self._size)
         reached = LogPosition(self._head, digest.hexdigest(), size, self._reader.own_log)
         store = self._importer.history.pulls
-        store.record(self._importer.registry, self._tally.take(), self._spans.spans, reached, self._before)
+        store.record(self._importer.registry, self._tally.take(), self._spans.spans, reached, self._before, self._known)
+        self._known = {*self._known - {self._before}, reached}
         self._before, self._unwritten = reached, 0

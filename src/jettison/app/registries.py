@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from jettison.errors import NotFoundError, PreflightError
 from jettison.oci.digest import Digest
@@ -11,6 +11,9 @@ from jettison.oci.inventory import Inventory, Repository
 from jettison.plan.model import ActionKind, DeleteBy, Plan, Server
 from jettison.registry.client import RegistryClient
 from jettison.registry.inventory import KnownManifests, RegistryReader
+
+Learnt: TypeAlias = Callable[[Inventory], Inventory]
+"""Adds to an inventory what the history knows of its images."""
 
 
 class AnyRegistry(Protocol):
@@ -93,7 +96,7 @@ class ApiRegistry:
 
     `repositories` are read instead of the catalogue where given. `known` is what control or the registry's own
     configuration told of the server, `delete_by` what the user wants. Whatever is deleted is kept in `bodies` before
-    that, for once it is gone no registry gives it back (promise 5).
+    that, for once it is gone no registry gives it back (promise 5). `learnt` adds what no registry tells.
     """
 
     def __init__(
@@ -105,8 +108,10 @@ class ApiRegistry:
         known: "KnownServer | None" = None,
         delete_by: DeleteBy | None = None,
         bodies: KnownManifests | None = None,
+        learnt: Learnt | None = None,
     ) -> None:
         self._bodies = bodies
+        self._learnt = learnt
         self._client = client
         self._reader = reader
         self._names = repositories
@@ -121,7 +126,8 @@ class ApiRegistry:
 
     async def read(self, wanted: Callable[[str], bool], now: datetime) -> Inventory:
         """Read the catalogue's repositories, or those that were named."""
-        return await self._reader.read(wanted, now, self._names)
+        inventory = await self._reader.read(wanted, now, self._names)
+        return self._learnt(inventory) if self._learnt is not None else inventory
 
     async def server(self, inventory: Inventory) -> Server:
         """Tell what the server can do, from its version or by asking with GET.

@@ -5,12 +5,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from jettison.app.access import Access
+from jettison.app.learnt import with_history
 from jettison.app.registries import ApiRegistry, KnownServer
 from jettison.app.served_storage import ServedStorage
 from jettison.app.stored_registry import StoredRegistry
 from jettison.errors import HistoryError
 from jettison.oci.config import ConfigFacts
 from jettison.oci.digest import Digest
+from jettison.oci.inventory import Inventory
 from jettison.plan.model import DeleteBy
 from jettison.registry.client import RegistryClient
 from jettison.registry.inventory import RegistryReader, Stored
@@ -54,7 +56,13 @@ async def open_registry(
             progress=progress,
         )
         yield ApiRegistry(
-            client, reader, repositories=repositories, known=known, delete_by=delete_by, bodies=history.manifests
+            client,
+            reader,
+            repositories=repositories,
+            known=known,
+            delete_by=delete_by,
+            bodies=history.manifests,
+            learnt=_Learnt(memory, access.name),
         )
 
 
@@ -99,6 +107,7 @@ def _stored(storage: LocalStorage, history: "History", memory: "_Memory", name: 
         known=_Manifests(memory),
         known_configs=_Configs(memory),
         leftovers=memory.leftovers(name),
+        learnt=_Learnt(memory, name),
     )
 
 
@@ -132,6 +141,17 @@ class _Memory:
             if record.action.digest is not None:
                 found.setdefault(record.action.repository, set()).add(record.action.digest)
         return found
+
+
+class _Learnt:
+    """Adds what the history knows of a registry's images. Without it nothing is known, which keeps."""
+
+    def __init__(self, memory: _Memory, registry: str) -> None:
+        self._memory = memory
+        self._registry = registry
+
+    def __call__(self, inventory: Inventory) -> Inventory:
+        return self._memory.use(lambda history: with_history(history, self._registry, inventory), otherwise=inventory)
 
 
 class _Manifests:

@@ -1,11 +1,13 @@
 """StoredRegistry: a registry that is reached through its storage alone, which keeps what it deletes."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from typing import Protocol
 
 from jettison.oci.digest import Digest
+from jettison.oci.inventory import Inventory
 from jettison.oci.manifest import LARGEST_MANIFEST, ManifestError, parse_manifest
 from jettison.storage.changes import LocalChanges
 from jettison.storage.inventory import KnownConfigs, KnownManifests
@@ -29,7 +31,7 @@ class KeptBodies(Protocol):
 class StoredRegistry(StorageRegistry):
     """Deletes under the storage's lease, and only what is kept in `bodies` before (promise 5).
 
-    `is_held`: whoever calls holds the lease for longer already.
+    `is_held`: whoever calls holds the lease for longer already. `learnt` adds to an inventory what no storage tells.
     """
 
     def __init__(
@@ -41,11 +43,18 @@ class StoredRegistry(StorageRegistry):
         known_configs: KnownConfigs | None = None,
         leftovers: Mapping[str, Collection[Digest]] | None = None,
         is_held: bool = False,
+        learnt: Callable[[Inventory], Inventory] | None = None,
     ) -> None:
         super().__init__(storage, LocalChanges(storage), known=known, known_configs=known_configs, leftovers=leftovers)
         self._local = storage
         self._bodies = bodies
         self._is_held = is_held
+        self._learnt = learnt
+
+    async def read(self, wanted: Callable[[str], bool] = lambda name: True, now: datetime | None = None) -> Inventory:
+        """Read the repositories that are `wanted`. Raises StorageError where the storage cannot be read."""
+        inventory = await super().read(wanted, now)
+        return self._learnt(inventory) if self._learnt is not None else inventory
 
     async def delete_manifest(self, repository: str, digest: Digest, tags: Collection[str]) -> bool:
         """Keep the manifest's body, then delete its tags and it. Raises HistoryError, LockedError, StorageError."""

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "undo": ("jettison.cli.undo", "Take back what a run deleted or collected."),
     "quarantine": ("jettison.cli.quarantine", "Look at what was collected; bring it back, or purge it."),
     "usage": ("jettison.cli.usage", "Show how much space each repository takes."),
+    "pulls": ("jettison.cli.pulls", "Learn from logs which images are pulled."),
     "history": ("jettison.cli.history", "Show what earlier runs did."),
     "registry": ("jettison.cli.registry", "Look at and configure the running registry."),
     "schedule": ("jettison.cli.schedule", "Let a run start by itself, by cron or systemd."),

@@ -57,9 +57,11 @@ class Connection:
 
     def open_history(self) -> "History":
         """Name the history database: the option's, the configuration's, or the user's own."""
+        from jettison.app.pull_settings import pull_gap
         from jettison.history.store import History
 
-        return History.open(self.history or self.configuration().history)
+        configuration = self.configuration()
+        return History.open(self.history or configuration.history, pull_gap=pull_gap(configuration.pulls))
 
     def exact_repositories(self, configured: Sequence[str] = ()) -> tuple[str, ...]:
         """Return the repositories that were named one by one, so that no catalogue is needed; empty for patterns."""

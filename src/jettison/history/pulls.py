@@ -15,7 +15,7 @@ from jettison.errors import LockedError
 from jettison.history.database import Database
 from jettison.history.registry_url import canonical
 from jettison.history.schema import pull_logs, pull_spans, pulls
-from jettison.pulls.spans import Span, joined
+from jettison.pulls.spans import DEFAULT_GAP, Span, joined, known_since
 
 _BATCH: Final = 1000
 
@@ -42,20 +42,19 @@ class Pulled(NamedTuple):
 
 
 class PullStore:
-    """The pulls of all registries. All methods raise HistoryError where the database cannot be used."""
+    """The pulls of all registries. All methods raise HistoryError where the database cannot be used.
 
-    def __init__(self, database: Database) -> None:
+    `gap`: how long logs may be silent before it counts as a hole in them.
+    """
+
+    def __init__(self, database: Database, gap: timedelta = DEFAULT_GAP) -> None:
         self._database = database
+        self.gap = gap
 
     def positions(self, registry: str, head: str) -> tuple[LogPosition, ...]:
         """Return how far logs were imported that begin with the line of this hash, the furthest first."""
-        wanted = (
-            select(pull_logs.c.head, pull_logs.c.content, pull_logs.c.bytes, pull_logs.c.own_log)
-            .where(pull_logs.c.registry == canonical(registry), pull_logs.c.head == head)
-            .order_by(pull_logs.c.bytes.desc(), pull_logs.c.content)
-        )
         with self._database.reading() as connection:
-            return () if connection is None else tuple(LogPosition(*row) for row in connection.execute(wanted))
+            return () if connection is None else _positions(connection, canonical(registry), head)
 
     def record(
         self,
@@ -64,15 +63,17 @@ class PullStore:
         spans: Sequence[Span],
         reached: LogPosition,
         before: LogPosition | None,
+        seen: Collection[LogPosition] | None = None,
     ) -> None:
         """Add pulls (by repository and reference: how many, and the last), and note how far their log is imported.
 
-        `before` is the position that this import went on from. Raises LockedError where another import has gone on
-        from there meanwhile, or has begun the same log; then nothing is added.
+        `before` is the position that this import went on from, `seen` those that `positions` gave it. Raises
+        LockedError where another import has gone on from there meanwhile, or has begun the same log; then nothing is
+        added.
         """
         name = canonical(registry)
         with self._database.writing() as connection:
-            self._move(connection, name, reached, before)
+            self._move(connection, name, reached, before, seen)
             rows = [
                 {"registry": name, "repository": repository, "reference": reference, "last": last, "count": count}
                 for (repository, reference), (count, last) in sorted(counted.items())
@@ -104,6 +105,10 @@ class PullStore:
                 return ()
             return tuple(Span(*row) for row in connection.execute(wanted.order_by(pull_spans.c.since)))
 
+    def known_since(self, registry: str, now: datetime) -> datetime | None:
+        """Return from when on pulls are known without a hole until now; None where they are not."""
+        return known_since(self.spans(registry), now, self.gap)
+
     def listed(self, registry: str, limit: int | None = None) -> list[Pulled]:
         """Return what was pulled, the latest first."""
         wanted = (
@@ -121,29 +126,33 @@ class PullStore:
         with self._database.reading() as connection:
             return [] if connection is None else list(connection.scalars(wanted))
 
-    def _move(self, connection: Connection, registry: str, reached: LogPosition, before: LogPosition | None) -> None:
-        mine = (pull_logs.c.registry == registry, pull_logs.c.head == reached.head)
-        if before is not None:
-            gone = connection.execute(delete(pull_logs).where(*mine, pull_logs.c.content == before.content))
-            missing = gone.rowcount == 0
-        else:
-            missing = False
-        there = connection.scalar(select(pull_logs.c.bytes).where(*mine, pull_logs.c.content == reached.content))
-        if missing or there is not None:
+    def _move(
+        self,
+        connection: Connection,
+        registry: str,
+        reached: LogPosition,
+        before: LogPosition | None,
+        seen: Collection[LogPosition] | None,
+    ) -> None:
+        # An import that began this log after `seen` was read counts its lines too. It is told by its row, whichever of
+        # both is further; so is one that took away the row that this one goes on from.
+        there = {position.content for position in _positions(connection, registry, reached.head)}
+        expected = there if seen is None else {position.content for position in seen}
+        if reached.content in there or there - expected or (before is not None and before.content not in there):
             raise LockedError(
                 "another `jettison pulls import` works on the same log: nothing is counted twice; wait for it to end, "
                 "and import again"
             )
-        connection.execute(
-            insert(pull_logs).values(
-                registry=registry,
-                head=reached.head,
-                content=reached.content,
-                bytes=reached.size,
-                own_log=reached.own_log,
-                imported=datetime.now(UTC),
+        if before is not None:
+            connection.execute(
+                delete(pull_logs).where(
+                    pull_logs.c.registry == registry,
+                    pull_logs.c.head == before.head,
+                    pull_logs.c.content == before.content,
+                )
             )
-        )
+        row = {"head": reached.head, "content": reached.content, "bytes": reached.size, "own_log": reached.own_log}
+        connection.execute(insert(pull_logs).values(registry=registry, imported=datetime.now(UTC), **row))
 
     def _adding(self) -> Any:
         into = self._database.insert(pulls)
@@ -167,6 +176,15 @@ class PullStore:
         fresh = [{"registry": registry, "since": since, "until": until} for since, until in sorted(after - before)]
         if fresh:
             connection.execute(insert(pull_spans), fresh)
+
+
+def _positions(connection: Connection, registry: str, head: str) -> tuple[LogPosition, ...]:
+    wanted = (
+        select(pull_logs.c.head, pull_logs.c.content, pull_logs.c.bytes, pull_logs.c.own_log)
+        .where(pull_logs.c.registry == registry, pull_logs.c.head == head)
+        .order_by(pull_logs.c.bytes.desc(), pull_logs.c.content)
+    )
+    return tuple(LogPosition(*row) for row in connection.execute(wanted))
 
 
 def _batches(names: Collection[str]) -> Iterator[list[str]]:

@@ -5,7 +5,7 @@ import secrets
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self, get_args
 
@@ -23,6 +23,7 @@ from jettison.history.registry_url import canonical
 from jettison.history.schema import actions, runs
 from jettison.history.state import state_folder
 from jettison.oci.digest import Digest
+from jettison.pulls.spans import DEFAULT_GAP
 
 _LISTED: Final = [column for column in runs.columns if column.name != "plan"]
 _NAMES_AT_MOST: Final = 8
@@ -35,21 +36,24 @@ class History:
     Synchronous, and safe to use from several threads and processes at once.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, pull_gap: timedelta = DEFAULT_GAP) -> None:
         self._database = database
         self.manifests = ManifestCache(database)
         self.configs = ConfigCache(database)
-        self.pulls = PullStore(database)
+        self.pulls = PullStore(database, pull_gap)
         self.first_seen = FirstSeen(database)
 
     @classmethod
-    def open(cls, location: str | Path | None = None, *, lock_timeout: float = 30.0) -> Self:
+    def open(
+        cls, location: str | Path | None = None, *, lock_timeout: float = 30.0, pull_gap: timedelta = DEFAULT_GAP
+    ) -> Self:
         """Name the history: a path, a SQLAlchemy URL, or None for `history.db` in this user's state folder.
 
         Nothing is opened before the first use, nor made before the first write. `lock_timeout` is how many seconds a
-        write waits for another process. Raises UsageError for a location that cannot be meant.
+        write waits for another process, `pull_gap` how long access logs may be silent before it counts as a hole in
+        them. Raises UsageError for a location that cannot be meant.
         """
-        return cls(Database(state_folder() / "history.db" if location is None else location, lock_timeout))
+        return cls(Database(state_folder() / "history.db" if location is None else location, lock_timeout), pull_gap)
 
     def __repr__(self) -> str:
         return f"History({self.name!r})"

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Final
 
 from jettison.pulls.moments import common_moment
 from jettison.pulls.request import Client, Line, host_of, manifest_request
+
 if TYPE_CHECKING:
     from datetime import datetime
 
-# %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i". An account may hold blanks. The common format lacks the last
+# %h - %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i". An account may hold blanks. The common format lacks the last
 # two. Behind them stands whatever a log_format adds; Traefik adds a number, the router, the service and the time taken.
 _LINE: Final = re.compile(
-    rb'(?P<address>[^\s"]+) \S+ (?P<account>[^"\[]{0,512}?) \[(?P<moment>[^\]]{20,40})\] '
+    rb'(?P<address>[^\s"]+) - (?P<account>[^"\[]{0,512}?) \[(?P<moment>[^\]]{20,40})\] '
     rb'"(?P<request>(?:[^"\\]++|\\.)*+)" (?P<status>\d{3}|-) (?:\d+|-)'
     rb'(?: "(?:[^"\\]++|\\.)*+" "(?P<agent>(?:[^"\\]++|\\.)*+)")?'
 )

@@ -9,12 +9,14 @@ LONGEST_LINE: Final = 64 * 1024
 LARGEST_DOCUMENT: Final = 16 * 1024 * 1024
 """Bytes of one document. The registry sends events one by one or a few at a time."""
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["{}]', re.DOTALL)
+_IN_STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_TOO_LONG: Final = b"..."
 
 
 class Piece(NamedTuple):
     """A part of the log's text.
 
-    `body` is the line or document that ends here, empty where it was too long to be looked at. None: nothing ends here,
+    `body` is the line or document that ends here, `...` where it was too long to be looked at. None: nothing ends here,
     so nobody could go on from here.
     """
 
@@ -40,7 +42,7 @@ def lines(stream: Stream) -> Iterator[Piece]:
     while text := stream.readline(LONGEST_LINE):
         ends = text.endswith(b"\n")
         if ends:
-            yield Piece(text, b"" if too_long else text.rstrip(b"\r\n"))
+            yield Piece(text, _TOO_LONG if too_long else text.rstrip(b"\r\n"))
         else:
             yield Piece(text, None)
         too_long = not ends
@@ -60,6 +62,7 @@ class _Splitter:
         self._depth = 0
         self._start = 0
         self._at = 0
+        self._in_string = False
         self._too_large = False
 
     def feed(self, chunk: bytes) -> Iterator[Piece]:
@@ -67,16 +70,15 @@ class _Splitter:
         self._buffer += chunk
         taken = 0
         while (end := self._end(taken)) is not None:
-            body = b"" if self._too_large else self._buffer[self._start : end]
+            body = _TOO_LONG if self._too_large else self._buffer[self._start : end]
             yield Piece(self._buffer[taken:end], body)
             taken, self._at, self._too_large = end, end, False
         self._forget(taken)
         if self._depth == 0 and self._buffer:
             yield self._give_up(len(self._buffer))
         elif len(self._buffer) > LARGEST_DOCUMENT:
-            # A single string may be as long as this: then where it ends is nowhere to be seen, and all of it goes.
             self._too_large = True
-            yield self._give_up(self._at or len(self._buffer))
+            yield self._give_up(self._at)
 
     def finish(self) -> Iterator[Piece]:
         """Yield what was not completed."""
@@ -90,17 +92,28 @@ class _Splitter:
             if opening < 0:
                 return None
             self._start, self._at, self._depth = opening, opening + 1, 1
-        for token in _TOKEN.finditer(self._buffer, self._at):
-            text = token[0]
-            if text == b'"':  # a string that goes on in the next chunk
-                self._at = token.start()
+        while not self._in_string or self._leave_string():
+            for token in _TOKEN.finditer(self._buffer, self._at):
+                self._at = token.end()
+                text = token[0]
+                if text == b'"':  # a string that goes on in the next chunk
+                    self._in_string = True
+                    break
+                self._depth += {b"{": 1, b"}": -1}.get(text, 0)
+                if self._depth == 0:
+                    return self._at
+            else:
+                self._at = len(self._buffer)
                 return None
-            self._at = token.end()
-            self._depth += {b"{": 1, b"}": -1}.get(text, 0)
-            if self._depth == 0:
-                return self._at
-        self._at = len(self._buffer)
         return None
+
+    def _leave_string(self) -> bool:
+        """Go on to the end of the string at hand; False where more of the stream is needed."""
+        found = _IN_STRING.match(self._buffer, self._at)
+        self._at = found.end() if found is not None else self._at
+        self._in_string = self._buffer[self._at : self._at + 1] != b'"'
+        self._at += not self._in_string
+        return not self._in_string
 
     def _give_up(self, count: int) -> Piece:
         piece = Piece(self._buffer[:count], None)

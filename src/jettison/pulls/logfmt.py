@@ -10,6 +10,10 @@ from jettison.pulls.request import Client, Line, host_of, manifest_request
 
 _START: Final = re.compile(rb'time="([^"]{10,64})" level=[a-z]+ msg=')
 _PAIR: Final = re.compile(r'([A-Za-z][\w.-]*)=("(?:[^"\\]++|\\.)*+"|[^\s"]*)')
+_KEYS: Final = frozenset(
+    {f"http.request.{name}" for name in ("id", "method", "uri", "useragent", "remoteaddr")}
+    | {"http.response.status", "auth.user.name"}
+)
 _STATUS: Final = b" http.response.status="
 _ACCOUNT: Final = b" auth.user.name="
 
@@ -33,7 +37,7 @@ class TextFormat:
         self.told |= has_status and b" level=info " in line
         if not (b"/manifests/" in line and (has_status or _ACCOUNT in line)):
             return Line(moment, None)
-        pairs = {key: _value(text) for key, text in _PAIR.findall(line.decode(errors="replace"))}
+        pairs = {key: _value(text) for key, text in _PAIR.findall(line.decode(errors="replace")) if key in _KEYS}
         identifier, account = pairs.get("http.request.id", ""), pairs.get("auth.user.name", "")
         self._accounts.note(identifier, account)
         status = pairs.get("http.response.status", "")

@@ -47,4 +47,4 @@ def in_docker_json(line: bytes) -> bytes | None:
         return None
 
 
-WRAPPERS: Final[tuple[Unwrap, ...]] = (bare, in_docker_json, behind_prefix)
+WRAPPERS: Final[tuple[Unwrap, ...]] = (in_docker_json, behind_prefix, bare)
