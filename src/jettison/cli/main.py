@@ -22,6 +22,8 @@ _COMMANDS: Final = {
     "gc": ("jettison.cli.gc", "Give the disk space of deleted images back."),
     "undo": ("jettison.cli.undo", "Take back what a run deleted or collected."),
     "quarantine": ("jettison.cli.quarantine", "Look at what was collected; bring it back, or purge it."),
+    "explain": ("jettison.cli.explain", "Tell why one image stays or goes, and when it will expire."),
+    "forecast": ("jettison.cli.forecast", "Show what will expire when, and what that frees."),
     "usage": ("jettison.cli.usage", "Show how much space each repository takes."),
     "pulls": ("jettison.cli.pulls", "Learn from logs which images are pulled."),
     "history": ("jettison.cli.history", "Show what earlier runs did."),

@@ -34,6 +34,7 @@ SOMETHING_TO_DELETE: Final = 10
 @delete_by_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the plan for `apply`.")
 @click.option("--kept", is_flag=True, help="Tell why each kept tag stays, too.")
+@click.option("--by", type=click.Choice(["rule", "repository", "reason"]), help="Show sums by these, and no rows.")
 @click.option("--all", "all_rows", is_flag=True, help="Show every row of a long plan.")
 @click.option("--detailed-exitcode", is_flag=True, help="End with 10 when there is something to delete.")
 @json_option
@@ -43,6 +44,7 @@ def command(
     use: UseChoice,
     delete_by: str | None,
     output: Path | None,
+    by: str | None,
     *,
     kept: bool,
     all_rows: bool,
@@ -71,7 +73,7 @@ def command(
     if as_json:
         click.echo(encode(plan).decode(), nl=False)
     else:
-        print_plan(plan, now, limits, rows=None if all_rows else ROWS)
+        print_plan(plan, now, limits, rows=None if all_rows else ROWS, by=by)
         if output is not None and plan.actions:
             console().print(f"Apply it with: jettison apply {output}", markup=False)
     if blocking(plan):

@@ -17,10 +17,15 @@ ROWS: Final = 500
 """How many rows a table shows before it is cut; the plan file always has all."""
 
 
-def print_plan(plan: Plan, now: datetime, limits: "Limits", *, rows: int | None = ROWS) -> None:
-    """Print the table, what stays and why, the totals, and what would stop it; at most `rows` rows, None for all."""
+def print_plan(plan: Plan, now: datetime, limits: "Limits", *, rows: int | None = ROWS, by: str | None = None) -> None:
+    """Print the table, what stays and why, the totals, and what would stop it; at most `rows` rows, None for all.
+
+    `by` rule, repository or reason: the table has their sums instead.
+    """
     out = console()
-    if plan.actions:
+    if plan.actions and by is not None:
+        out.print(_sums_table(plan, by))
+    elif plan.actions:
         shown = plan.actions[:rows]
         out.print(_actions_table(shown, now))
         if len(shown) < len(plan.actions):
@@ -99,6 +104,18 @@ def _actions_table(actions: tuple[Action, ...], now: datetime) -> object:
             size_text(action.frees),
             action.reason.text,
         )
+    return made
+
+
+def _sums_table(plan: Plan, by: str) -> object:
+    made = table(by, "tags", "manifests", "frees", right=("tags", "manifests", "frees"))
+    if by == "repository":
+        sums = [(each.name, each.deleted_tags, each.deleted_manifests, each.frees) for each in plan.repositories]
+    else:
+        sums = [(each.name, each.tags, each.manifests, each.frees) for each in plan.groups if each.by == by]
+    for name, tags, manifests, frees in sorted(sums, key=lambda each: (-each[3], each[0])):
+        if tags or manifests:
+            made.add_row(name, f"{tags:,}", f"{manifests:,}", size_text(frees))
     return made
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Inventory
 from jettison.plan import model
+from jettison.plan.groups import Grouping
 from jettison.plan.model import Action, ActionKind, DeleteBy, Plan, Precondition, Reason, Server, Stay
 from jettison.plan.space import Owner, Space, image_size
 from jettison.policy import decision
@@ -36,12 +37,14 @@ def build_plan(
     kept: list[Stay] = []
     totals: list[model.RepositoryTotals] = []
     going: list[Owner] = []
+    grouping = Grouping()
     limited: dict[str, tuple[Limits, list[str]]] = {}
     for decided in decisions:
         repository = decided.repository
         builder = _RepositoryBuilder(decided, space, server)
         mine = builder.actions()
         actions += mine
+        grouping.add(decided, mine)
         stays += builder.stays()
         if with_kept:
             kept += [_stay(repository.name, each, each.reason) for each in decided.tags if each.kept]
@@ -87,6 +90,7 @@ def build_plan(
         stays=tuple(stays),
         problems=_problems(inventory),
         kept=tuple(kept) if with_kept else None,
+        groups=grouping.weighed(space),
         partial=partial,
         in_use=in_use,
     )

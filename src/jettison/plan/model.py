@@ -89,6 +89,25 @@ class RepositoryTotals(msgspec.Struct, frozen=True):
     complete: bool = True
 
 
+class GroupKind(StrEnum):
+    """By what a group gathers: by the rule that decided, or by the reason's code."""
+
+    RULE = "rule"
+    REASON = "reason"
+
+
+class Group(msgspec.Struct, frozen=True):
+    """What goes by one rule, or for one reason. `frees` are the bytes if only that went; what groups share is in none,
+    so they add up to less than the plan frees.
+    """
+
+    by: GroupKind
+    name: str
+    tags: int
+    manifests: int
+    frees: int
+
+
 class Totals(msgspec.Struct, frozen=True):
     """Sums. `frees` is what all actions together give back once they are collected, `shared` the bytes of what is
     deleted that stay since something kept needs them too, `size` all that is known to be stored, all in bytes.
@@ -174,6 +193,7 @@ class Plan(msgspec.Struct, frozen=True):
     stays: tuple[Stay, ...] = ()
     problems: tuple[Problem, ...] = ()
     kept: tuple[Stay, ...] | None = None
+    groups: tuple[Group, ...] = ()
     partial: bool = False
     in_use: AskedInUse | None = None
     version: int = FORMAT

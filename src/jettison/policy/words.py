@@ -13,6 +13,7 @@ from jettison.policy.clause import (
     Newest,
     Not,
     Nothing,
+    Order,
     Periods,
     PulledWithin,
     Tagged,
@@ -32,13 +33,14 @@ def clause_text(clause: Clause) -> str:
         case Nothing():
             return "nothing"
         case AnyOf(clauses):
-            return "any: [" + ", ".join(map(clause_text, clauses)) + "]"
+            return f"any: [{_list_text(clauses)}]"
         case AllOf(clauses):
-            return "all: [" + ", ".join(map(clause_text, clauses)) + "]"
+            return f"all: [{_list_text(clauses)}]"
         case Not(inner):
-            return f"not: {clause_text(inner)}"
+            return f"not: {{{clause_text(inner)}}}"
         case Within(age, by, inclusive, unknown):
-            return f"within: {span_text(age)}, by: {by}" + _options(inclusive=inclusive, unknown=unknown)
+            order = "" if by is Order.PUSHED else f", by: {by}"
+            return f"within: {span_text(age)}{order}" + _options(inclusive=inclusive, unknown=unknown)
         case PulledWithin(age, or_pushed, inclusive):
             pushed = ", or_pushed: true" if or_pushed else ""
             return f"pulled_within: {span_text(age)}{pushed}" + _options(inclusive=inclusive)
@@ -58,6 +60,10 @@ def _predicate_text(clause: TagMatches | InRepositories | Tagged | DigestMatches
             return f"tagged: {str(tagged).lower()}"
         case DigestMatches(digest):
             return f"digest: {digest}"
+
+
+def _list_text(clauses: tuple[Clause, ...]) -> str:
+    return ", ".join(f"{{{clause_text(each)}}}" for each in clauses)
 
 
 def _count_text(clause: Newest | Periods) -> str:
