@@ -1,4 +1,4 @@
-"""`jettison policy import`: what it prints, writes and refuses; and a plan by it deletes what the other system would."""
+"""`jettison policy import`: what it prints, writes and refuses; a plan by it deletes what the other system would."""
 
 import io
 import sys

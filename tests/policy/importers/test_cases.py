@@ -13,7 +13,7 @@ from jettison.policy.importers import SYSTEMS, convert
 
 COUNTS: dict[str, tuple[int, int]] = {
     "ecr": (71, 0),
-    "artifact-registry": (74, 0),
+    "artifact-registry": (75, 0),
     "quay": (79, 0),
     "gitlab": (60, 1),
     "acr": (82, 2),

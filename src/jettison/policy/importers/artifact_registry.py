@@ -82,9 +82,11 @@ class _Writer:
         if immutable:
             parts.append(Noted({"tagged": True}, ("Tags are immutable there, so what has one cannot be deleted.",)))
         parts += [self._noted(policy) for policy in policies if not policy.deletes]
-        if len(doomed) > 1 and not any(each.value == {"everything": True} for each in doomed):
+        if any(each.value == {"everything": True} for each in doomed):
+            pass  # nothing stays but what a Keep policy keeps
+        elif len(doomed) > 1:
             parts.append(Noted({"not": {"any": doomed}}))
-        elif doomed[0].value != {"everything": True}:
+        else:
             parts.append(Noted(_not(doomed[0].value), doomed[0].comments, doomed[0].warnings))
         if not parts:
             return Noted({"nothing": True})

@@ -37,6 +37,8 @@ def parse_gcloud(text: str) -> Decimal:
     rest = upper.removeprefix("+")
     if rest == "P0":
         return Decimal(0)
+    if not rest.strip("PT"):
+        raise ValueError("it is empty")
     dated = rest.startswith("P")
     return _total(_parts(rest.removeprefix("P"), dated=dated))
 
