@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from jettison.oci.config import known_date
+from jettison.oci.config import EARLIEST_DATE, known_date
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Repository, Tag
 from jettison.oci.version import Version, parse_version
@@ -41,9 +41,9 @@ class Candidate:
         self.digest = digest
         self.names = names
         self.tags = tags
-        self.pushed = known_date(pushed)
+        self.pushed = pushed if pushed is None or pushed >= EARLIEST_DATE else None
         self.pulled = pulled
-        self.retagged = known_date(retagged)
+        self.retagged = retagged if retagged is None or retagged >= EARLIEST_DATE else None
         self._repository = repository
         self._created: datetime | None = _UNREAD
 
@@ -89,6 +89,8 @@ class Candidate:
 
     def date(self, order: Order = Order.PUSHED) -> datetime | None:
         """Return the date that counts. None: unknown, or for PULLED that no pull is known."""
+        if order is Order.PUSHED:  # the usual one, ahead of the others
+            return self.pushed or self.created
         match order:
             case Order.CREATED:
                 return self.created or self.pushed
@@ -105,7 +107,7 @@ class Candidate:
             case Order.BUILT:
                 return self.created
             case _:
-                return self.pushed or self.created
+                return self.pushed or self.created  # to break ties
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):

@@ -1,6 +1,6 @@
 """Claim: which rule decides what, and what its counts look at."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jettison.oci.digest import Digest
@@ -45,20 +45,33 @@ def claim_tags(repository: Repository, rules: Sequence[Rule], tags: Iterable[Tag
     claims = [Claim(rule) for rule in rules]
     unclaimed: list[Tag] = []
     see_all = [claim for claim in claims if claim.rule.counts is Counts.MATCHING]
+    tests = [(claim, _test(claim.rule)) for claim in claims]
+    new = Candidate.of_tag
     for tag in tags:
         name = tag.name
-        for claim in claims:
-            if claim.rule.claims(name):
+        for claim, test in tests:
+            if test(name):
                 claim.decides.append(len(claim.candidates))
-                claim.candidates.append(Candidate.of_tag(repository, tag))
+                claim.candidates.append(new(repository, tag))
                 break
         else:
             unclaimed.append(tag)
             continue
         for other in see_all:
             if other is not claim and other.rule.claims(name):
-                other.add(Candidate.of_tag(repository, tag), is_claimed=False)
+                other.add(new(repository, tag), is_claimed=False)
     return [claim for claim in claims if claim.decides], unclaimed
+
+
+def _test(rule: Rule) -> Callable[[str], bool]:
+    """Return the test whether a rule claims a tag, as short as it can be: each tag of a registry goes through it."""
+    if any(pattern.matches_all for pattern in rule.tags):
+        return _always
+    return rule.tags[0].matches if len(rule.tags) == 1 else rule.claims
+
+
+def _always(tag: str) -> bool:
+    return bool(tag)
 
 
 def claim_images(

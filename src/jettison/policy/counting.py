@@ -4,9 +4,10 @@ Both sort what they look at, the newest first, always the same way: by the date 
 other one, then by name, then by digest. They walk it in that order and give out places.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from jettison.oci.version import Version, parse_version
@@ -14,15 +15,24 @@ from jettison.policy.candidate import Candidate, Outcome, Setting
 from jettison.policy.clause import Newest, Order, Period, Periods, Unknown
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+_UNDECIDABLE: Final = Outcome(None, "unknown-date", "as new as others, and its date is unknown")
 _SHORT_HISTORY: Final = Outcome(None, "pulls-unknown", "it may have been pulled before pulls were known")
 
 
-class _Entry(NamedTuple):
-    """A candidate, by its number, in one group; `version` is the highest of its versions there, where it matters."""
+_Entry = tuple[int, Candidate, Version | None]
+"""A candidate, by its number, in one group, with the highest of its versions there, where that matters.
 
-    number: int
-    candidate: Candidate
-    version: Version | None = None
+A plain tuple, since there is one for each tag of a registry in each count.
+"""
+
+
+_Keyed = tuple[Any, _Entry]
+"""An entry with what it is ordered by."""
+_Part = str | tuple[int, ...]
+_Key = tuple[_Part, ...]
+"""What the members of a group have in common: the line of versions where that counts, and each key of `per`."""
+_FIRST: Final = itemgetter(0)
+_NONE: Final = frozenset[int]()
 
 
 class _Group(NamedTuple):
@@ -44,24 +54,27 @@ def newest(
 ) -> list[Outcome]:
     """Return the outcome of `newest` for each candidate. `counted` is what its `among` says."""
     outcomes: dict[int, Outcome] = {}
-    for group in _groups(clause, candidates, counted, setting, outcomes):
+    count, by, of_tags = clause.count, clause.by, clause.of_tags
+    for text, ordered, unplaced, undecidable, uncertain in _groups(clause, candidates, counted, setting, outcomes):
         places: dict[str, int] = {}
-        for position, (index, candidate, _) in enumerate(group.ordered):
-            identity = candidate.name if clause.of_tags else candidate.digest
+        for position, (number, candidate, _) in enumerate(ordered):
+            identity = candidate.name if of_tags else candidate.digest
             place = places.get(identity)
-            if place is None:
-                if index in group.undecidable:
-                    text = "as new as others, and its date is unknown"
-                    _note(outcomes, index, Outcome(None, "unknown-date", text))
-                    continue
-                if position >= group.uncertain and len(places) < clause.count:
-                    _note(outcomes, index, _SHORT_HISTORY)
-                    continue
+            if place is not None:
+                outcome = _place(place, count, by, text)
+            elif number in undecidable:
+                outcome = _UNDECIDABLE
+            elif position >= uncertain and len(places) < count:
+                outcome = _SHORT_HISTORY
+            else:
                 place = places[identity] = len(places) + 1
-            _note(outcomes, index, _place(place, clause.count, clause.by, group.text))
-        for entry in group.unplaced:
-            _note(outcomes, entry.number, _unknown(clause.by, setting))
-    return [outcomes[index] for index in range(len(candidates))]
+                outcome = _place(place, count, by, text)
+            if number in outcomes:
+                outcome = _better(outcomes[number], outcome)
+            outcomes[number] = outcome
+        for number, _, _ in unplaced:
+            _note(outcomes, number, _unknown(by, setting))
+    return [outcomes[number] for number in range(len(candidates))]
 
 
 def periods(
@@ -71,26 +84,26 @@ def periods(
     outcomes: dict[int, Outcome] = {}
     for group in _groups(clause, candidates, counted, setting, outcomes):
         chosen: dict[str, tuple[str, int]] = {}
-        for position, (index, candidate, _) in enumerate(group.ordered):
+        for position, (number, candidate, _) in enumerate(group.ordered):
             date = candidate.date(clause.by)
             if date is None and clause.unknown is Unknown.NOW:
                 date = setting.now
             if date is None:
                 keeps = clause.unknown is Unknown.NEWEST
                 text = f"its date is unknown, and counts as the {clause.unknown}"
-                _note(outcomes, index, Outcome(keeps, clause.period if keeps else f"not-{clause.period}", text))
+                _note(outcomes, number, Outcome(keeps, clause.period if keeps else f"not-{clause.period}", text))
                 continue
             if position >= group.uncertain:
-                _note(outcomes, index, _SHORT_HISTORY)
+                _note(outcomes, number, _SHORT_HISTORY)
                 continue
             label = period_of(date, clause.period, setting.timezone)
             if label not in chosen and len(chosen) < clause.count:
                 chosen[label] = (candidate.digest, len(chosen) + 1)
             digest, place = chosen.get(label, (None, None))
-            _note(outcomes, index, _in_period(clause, label, group.text, place, is_chosen=digest == candidate.digest))
-        for entry in group.unplaced:
-            _note(outcomes, entry.number, _unknown(clause.by, setting))
-    return [outcomes[index] for index in range(len(candidates))]
+            _note(outcomes, number, _in_period(clause, label, group.text, place, is_chosen=digest == candidate.digest))
+        for number, _, _ in group.unplaced:
+            _note(outcomes, number, _unknown(clause.by, setting))
+    return [outcomes[number] for number in range(len(candidates))]
 
 
 def period_of(date: datetime, period: Period, timezone: tzinfo) -> str:
@@ -124,11 +137,14 @@ def _in_period(clause: Periods, label: str, text: str, place: int | None, *, is_
 _NOUNS: Final = {Period.DAILY: "days", Period.WEEKLY: "weeks", Period.MONTHLY: "months", Period.YEARLY: "years"}
 
 
-def _note(outcomes: dict[int, Outcome], index: int, outcome: Outcome) -> None:
-    """Take an outcome. An image may be in several groups: it is kept where one of them keeps it."""
-    before = outcomes.get(index)
-    if before is None or _RANK[outcome.keeps] > _RANK[before.keeps]:
-        outcomes[index] = outcome
+def _note(outcomes: dict[int, Outcome], number: int, outcome: Outcome) -> None:
+    """Take an outcome. An image may be in several groups."""
+    outcomes[number] = _better(outcomes[number], outcome) if number in outcomes else outcome
+
+
+def _better(one: Outcome, other: Outcome) -> Outcome:
+    """Return what goes for an image that is in several groups: it is kept where one of them keeps it."""
+    return other if _RANK[other.keeps] > _RANK[one.keeps] else one
 
 
 _RANK: Final = {False: 0, None: 1, True: 2}
@@ -161,68 +177,92 @@ def _groups(
     outcomes: dict[int, Outcome],
 ) -> Iterable[_Group]:
     """Sort what the clause counts into groups and order each; what it does not count gets its outcome here."""
-    entries: list[tuple[int, Candidate]] = list(enumerate(candidates))
+    numbered: Iterable[tuple[int, Candidate]] = enumerate(candidates)
     if counted is not None:
-        for index, outcome in enumerate(counted):
+        for number, outcome in enumerate(counted):
             if outcome.keeps is False:
                 text = f"not among what is counted: {outcome.text}"
-                outcomes[index] = Outcome(False, "not-among", text)
-        entries = [each for each in entries if each[0] not in outcomes]
+                outcomes[number] = Outcome(False, "not-among", text)
+        numbered = [each for each in numbered if each[0] not in outcomes]
     versions = clause.by is Order.VERSION
     lines = versions or setting.versions_only or "minor" in clause.per or "major" in clause.per
-    groups: dict[tuple[str, ...], list[_Entry]] = {}
+    groups: dict[_Key, list[_Entry]] = {}
     if not lines and not clause.per:
-        groups[()] = [_Entry(*each) for each in entries]
+        groups[()] = [(number, candidate, None) for number, candidate in numbered]
     else:
-        for index, candidate in entries:
-            keyed = _keyed(clause, candidate, setting, lines=lines)
-            if not keyed:
-                if clause.unknown is Unknown.KEEP:
-                    what = "version" if versions else f"{' or '.join(clause.per) or 'version'}"
-                    outcomes[index] = Outcome(None, f"unknown-{'version' if versions else 'key'}", f"no {what} is told")
-                    continue
-                keyed = {("",) * (lines + len(clause.per)): None}
-            for key, version in keyed.items():
-                groups.setdefault(key, []).append(_Entry(index, candidate, version))
+        for number, candidate in numbered:
+            keyed = _keys(clause, candidate, setting, lines=lines)
+            for key, version in keyed:
+                group = groups.get(key)
+                if group is None:
+                    groups[key] = group = []
+                group.append((number, candidate, version))
+            if keyed:
+                continue
+            if clause.unknown is Unknown.KEEP:
+                what = "version" if versions else " or ".join(clause.per) or "version"
+                code = "unknown-version" if versions else "unknown-key"
+                outcomes[number] = Outcome(None, code, f"no {what} is told")
+            else:
+                groups.setdefault(("",) * (lines + len(clause.per)), []).append((number, candidate, None))
     for key, members in groups.items():
         yield _order(clause, members, _group_text(key, clause.per, lines=lines), setting)
 
 
-def _keyed(
+def _keys(
     clause: Newest | Periods, candidate: Candidate, setting: Setting, *, lines: bool
-) -> dict[tuple[str, ...], Version | None]:
-    """Return the groups of a candidate, and its highest version in each."""
-    keyed: dict[tuple[str, ...], Version | None] = {}
+) -> Collection[tuple[_Key, Version | None]]:
+    """Return the groups of a candidate, and its highest version in each. An image may be in several."""
+    if len(candidate.names) == 1:
+        version = parse_version(candidate.names[0])
+        key = _key(clause, candidate.names[0], version, setting, lines=lines)
+        return ((key, version),) if key is not None else ()
+    keyed: dict[_Key, Version | None] = {}
     for name in candidate.names:
         version = parse_version(name)
-        if lines and version is None:
-            continue
-        key: list[str] = [version.line] if lines and version is not None else []
-        groups = setting.selector.groups(name) if clause.per and setting.selector is not None else {}
-        for part in clause.per:
-            value = _key_of_version(part, version) if part in ("minor", "major", "variant") else groups.get(part)
-            if value is None:
-                break
-            key.append(value)
+        key = _key(clause, name, version, setting, lines=lines)
+        if key is not None:
+            before = keyed.get(key)
+            keyed[key] = version if before is None or (version is not None and before < version) else before
+    return keyed.items()
+
+
+def _key(clause: Newest | Periods, name: str, version: Version | None, setting: Setting, *, lines: bool) -> _Key | None:
+    """Return the group that a tag's name tells, None where it lacks one of the keys."""
+    if lines and version is None:
+        return None
+    key: _Key = (version.line,) if lines and version is not None else ()
+    groups: Mapping[str, str] | None = None
+    for part in clause.per:
+        value: _Part | None
+        if part in ("minor", "major", "variant"):
+            value = _part_of_version(part, version)
         else:
-            before = keyed.get(tuple(key))
-            if before is None or (version is not None and before < version):
-                keyed[tuple(key)] = version
-    return keyed
+            if groups is None:
+                groups = setting.selector.groups(name) if setting.selector is not None else {}
+            value = groups.get(part)
+        if value is None:
+            return None
+        key = (*key, value)
+    return key
 
 
-def _key_of_version(part: str, version: Version | None) -> str | None:
+def _part_of_version(part: str, version: Version | None) -> _Part | None:
     if version is None:
         return None
     if part == "variant":
         return version.variant
-    numbers = (*version.release, 0)[: 2 if part == "minor" else 1]
-    return ".".join(map(str, numbers))
+    return version.release[:1] if part == "major" else (*version.release, 0)[:2]
 
 
-def _group_text(key: tuple[str, ...], per: tuple[str, ...], *, lines: bool) -> str:
-    line = key[0] if lines else ""
-    parts = [f"{name} {value or '(none)'}" for name, value in zip(per, key[1:] if lines else key, strict=True)]
+def _group_text(key: _Key, per: tuple[str, ...], *, lines: bool) -> str:
+    if not key:
+        return ""
+    line = str(key[0]) if lines else ""
+    parts = [
+        f"{name} {'.'.join(map(str, value)) if isinstance(value, tuple) else value or '(none)'}"
+        for name, value in zip(per, key[1:] if lines else key, strict=True)
+    ]
     if line.startswith("calendar"):
         parts.append(f"calendar versions{line.removeprefix('calendar').replace(' ', ' -')}")
     elif line and "variant" not in per:
@@ -232,73 +272,90 @@ def _group_text(key: tuple[str, ...], per: tuple[str, ...], *, lines: bool) -> s
 
 def _order(clause: Newest | Periods, members: list[_Entry], text: str, setting: Setting) -> _Group:
     by = clause.by
-    keys: list[Any] = [_primary(by, entry) for entry in members]
-    known = [(key, entry) for key, entry in zip(keys, members, strict=True) if key is not None]
-    unknown = [entry for key, entry in zip(keys, members, strict=True) if key is None]
+    primary = _PRIMARY.get(by)
+    known: list[_Keyed] = []
+    unknown: list[_Entry] = []
+    for entry in members:
+        key = entry[1].date(by) if primary is None else primary(entry)
+        if key is None:
+            unknown.append(entry)
+        else:
+            known.append((key, entry))
     unplaced: list[_Entry] = []
     if clause.unknown is Unknown.KEEP or (by is Order.PULLED and setting.pulls_since is None):
         unplaced, unknown = unknown, []
     if clause.unknown is Unknown.NOW:
         known += [(setting.now, entry) for entry in unknown]
         unknown = []
-    unknown.sort(key=_tie_key, reverse=True)
-    certain, uncertain = known, list[tuple[Any, _Entry]]()
+    if unknown:
+        unknown.sort(key=_tie_key, reverse=True)
+    certain, uncertain = known, list[_Keyed]()
     if by is Order.ACTIVE:
         certain, uncertain = _by_certainty(known, clause, setting)
-    ordered = _sorted(certain, _version_tie_key if by is Order.VERSION else _tie_key)
-    undecidable: frozenset[int] = frozenset()
+    undecidable = _NONE
     if by is Order.VERSION and clause.unknown is Unknown.KEEP:
-        undecidable = _undecidable(ordered)
+        undecidable = _undecidable(certain)
+    ordered = _sorted(certain, _version_tie_key if by is Order.VERSION else _tie_key)
     if clause.unknown is Unknown.NEWEST:
         ordered = unknown + ordered
     first_uncertain = len(ordered)
-    ordered += _sorted(uncertain, _tie_key)
+    if uncertain:
+        ordered += _sorted(uncertain, _tie_key)
     if clause.unknown is Unknown.OLDEST:
         first_uncertain = first_uncertain if uncertain else len(ordered) + len(unknown)
         ordered += unknown
     return _Group(text, ordered, unplaced, undecidable, first_uncertain)
 
 
-def _primary(by: Order, entry: _Entry) -> Any:
-    """Return what decides the order first, None where it is unknown."""
-    match by:
-        case Order.VERSION:
-            return None if entry.version is None else entry.version.sort_key
-        case Order.NAME:
-            return max(entry.candidate.names, default=entry.candidate.name)
-        case _:
-            return entry.candidate.date(by)
+def _version_of(entry: _Entry) -> Any:
+    version = entry[2]
+    return None if version is None else version.sort_key
 
 
-def _sorted(keyed: list[tuple[Any, _Entry]], tie_key: Callable[[_Entry], Any]) -> list[_Entry]:
+def _name_of(entry: _Entry) -> str:
+    candidate = entry[1]
+    return max(candidate.names, default=candidate.name)
+
+
+_PRIMARY: Final[Mapping[Order, Callable[[_Entry], Any]]] = {Order.VERSION: _version_of, Order.NAME: _name_of}
+"""What decides the order first; all other orders go by a date. None: unknown."""
+
+
+def _sorted(keyed: list[_Keyed], tie_key: Callable[[_Entry], Any]) -> list[_Entry]:
     """Sort, the highest key first. The second key is asked of those alone that share the first, which are few."""
-    keyed = sorted(keyed, key=lambda pair: pair[0], reverse=True)
+    if len(keyed) < 2:
+        return [entry for _, entry in keyed]
+    keyed = sorted(keyed, key=_FIRST, reverse=True)
     ordered = [entry for _, entry in keyed]
+    if len({key for key, _ in keyed}) == len(keyed):
+        return ordered
+    for start, end in _runs(keyed):
+        ordered[start:end] = sorted(ordered[start:end], key=tie_key, reverse=True)
+    return ordered
+
+
+def _runs(keyed: Sequence[_Keyed]) -> Iterator[tuple[int, int]]:
+    """Yield where more than one in a row have the same key: the first, and the one behind the last."""
     start = 0
     for end in range(1, len(keyed) + 1):
         if end == len(keyed) or keyed[end][0] != keyed[start][0]:
             if end - start > 1:
-                ordered[start:end] = sorted(ordered[start:end], key=tie_key, reverse=True)
+                yield start, end
             start = end
-    return ordered
 
 
 def _tie_key(entry: _Entry) -> Any:
-    candidate = entry.candidate
-    version = entry.version or candidate.version
-    name = max(candidate.names, default=candidate.name)
-    return ((0,) if version is None else (1, version.sort_key), name, candidate.digest)
+    candidate = entry[1]
+    version = entry[2] or candidate.version
+    return ((0,) if version is None else (1, version.sort_key), _name_of(entry), candidate.digest)
 
 
 def _version_tie_key(entry: _Entry) -> Any:
-    candidate = entry.candidate
-    name = max(candidate.names, default=candidate.name)
-    return (candidate.date() or _LONG_AGO, name, candidate.digest)
+    candidate = entry[1]
+    return (candidate.date() or _LONG_AGO, _name_of(entry), candidate.digest)
 
 
-def _by_certainty(
-    known: list[tuple[Any, _Entry]], clause: Newest | Periods, setting: Setting
-) -> tuple[list[tuple[Any, _Entry]], list[tuple[Any, _Entry]]]:
+def _by_certainty(known: list[_Keyed], clause: Newest | Periods, setting: Setting) -> tuple[list[_Keyed], list[_Keyed]]:
     """Part those whose last use is known from those that may have been pulled before pulls were known.
 
     The latter were not used since, so all of the former come before them.
@@ -306,25 +363,24 @@ def _by_certainty(
     since = setting.pulls_since
     if since is not None and clause.unknown is Unknown.OLDEST:
         return known, []
-    certain: list[tuple[Any, _Entry]] = []
-    uncertain: list[tuple[Any, _Entry]] = []
+    certain: list[_Keyed] = []
+    uncertain: list[_Keyed] = []
     for date, entry in known:
-        is_certain = entry.candidate.pulled is not None or (since is not None and date >= since)
+        is_certain = entry[1].pulled is not None or (since is not None and date >= since)
         (certain if is_certain else uncertain).append((date, entry))
     return certain, uncertain
 
 
-def _undecidable(ordered: Sequence[_Entry]) -> frozenset[int]:
+def _undecidable(keyed: Sequence[_Keyed]) -> frozenset[int]:
     """Return what has a version that others have too (1.2.3-<commit>), without a date that tells which is newer."""
+    if len({key for key, _ in keyed}) == len(keyed):
+        return _NONE
+    by_version = sorted(keyed, key=_FIRST)
     found: set[int] = set()
-    start = 0
-    for end in range(1, len(ordered) + 1):
-        if end < len(ordered) and ordered[end].version == ordered[start].version:
-            continue
-        run = ordered[start:end]
-        if len(run) > 1 and len({entry.candidate.digest for entry in run}) > 1:
-            found.update(entry.number for entry in run if entry.candidate.date() is None)
-        start = end
+    for start, end in _runs(by_version):
+        run = [entry for _, entry in by_version[start:end]]
+        if len({candidate.digest for _, candidate, _ in run}) > 1:
+            found.update(number for number, candidate, _ in run if candidate.date() is None)
     return frozenset(found)
 
 

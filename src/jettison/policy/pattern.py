@@ -84,6 +84,11 @@ class Glob(TagPattern):
         """Whether it is plain that every tag matches."""
         return self.text in ("*", "**")
 
+    @property
+    def is_literal(self) -> bool:
+        """Whether it matches its own text and nothing else."""
+        return not any(character in self.text for character in "*?[{")
+
     def __str__(self) -> str:
         return self.text
 
@@ -97,43 +102,46 @@ class Regex(TagPattern):
 
     text: str
     anywhere: bool = False
-    _expression: Callable[[str], Any] = field(init=False, repr=False, compare=False)
-    _names: frozenset[str] = field(init=False, repr=False, compare=False)
+    _compiled: "_Compiled" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        expression, names = _compile(self.text, self.anywhere)
-        object.__setattr__(self, "_expression", expression)
-        object.__setattr__(self, "_names", names)
+        object.__setattr__(self, "_compiled", _compile(self.text, self.anywhere))
 
     def matches(self, name: str) -> bool:
         """Whether `name` matches. Raises ConfigurationError where that takes too long to find out."""
-        return self._match(name) is not None
+        try:
+            return bool(self._compiled.matches(name))
+        except TimeoutError as error:
+            raise self._too_slow(name) from error
 
     def groups(self, name: str) -> Mapping[str, str]:
         """Return what the named groups matched in `name`; those that took no part are left out."""
-        match = self._match(name) if self._names else None
+        if not self._compiled.groups:
+            return _NO_GROUPS
+        try:
+            match = self._compiled.match(name)
+        except TimeoutError as error:
+            raise self._too_slow(name) from error
         if match is None:
             return _NO_GROUPS
-        return {group: text for group, text in match.groupdict().items() if text is not None}
+        spans = ((group, match.span(number)) for group, number in self._compiled.groups)
+        return {group: name[start:end] for group, (start, end) in spans if start >= 0}
 
     @property
     def group_names(self) -> frozenset[str]:
         """The expression's named groups."""
-        return self._names
+        return frozenset(name for name, _ in self._compiled.groups)
 
     @property
     def matches_all(self) -> bool:
         """Whether it is plain that every tag matches."""
         return self.text in (".*", ".+", "^.*$", "^.+$", "(?s).*", "") and (self.anywhere or self.text != "")
 
-    def _match(self, name: str) -> Any:
-        try:
-            return self._expression(name)
-        except TimeoutError as error:
-            raise ConfigurationError(
-                f"the regular expression {self.text!r} took more than {MATCH_SECONDS} s on {name!r}, or too long on "
-                "all tags together; write it without nested repetition or look-around"
-            ) from error
+    def _too_slow(self, name: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"the regular expression {self.text!r} took more than {MATCH_SECONDS} s on {name!r}, or too long on all "
+            "tags together; write it without nested repetition or look-around"
+        )
 
     def __str__(self) -> str:
         return f"/{self.text}/" + (" anywhere" if self.anywhere else "")
@@ -144,10 +152,14 @@ class VersionPattern(TagPattern):
     """Tags that are versions, and that match a glob besides (`*`: all of them)."""
 
     glob: Glob
+    _all: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_all", self.glob.matches_all)
 
     def matches(self, name: str) -> bool:
         """Whether `name` is a version that the glob matches."""
-        return (self.glob.matches_all or self.glob.matches(name)) and parse_version(name) is not None
+        return (self._all or self.glob.matches(name)) and parse_version(name) is not None
 
     def __str__(self) -> str:
         return "versions" if self.glob.text == "*" else f"versions {self.glob}"
@@ -221,9 +233,18 @@ def _translate(text: str) -> str:
     return "".join(out)
 
 
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """Whether a text matches (something true, or not), the match itself, and the numbers of the named groups."""
+
+    matches: Callable[[str], Any]
+    match: Callable[[str], Any]
+    groups: tuple[tuple[str, int], ...]
+
+
 @lru_cache(maxsize=1024)
-def _compile(text: str, anywhere: bool) -> tuple[Callable[[str], Any], frozenset[str]]:
-    """Return a match function and the named groups: RE2's where RE2 can say it, else one with a time limit."""
+def _compile(text: str, anywhere: bool) -> _Compiled:
+    """Compile an expression by RE2, or with a time limit where RE2 cannot say it."""
     import re2
 
     options = re2.Options()
@@ -233,14 +254,38 @@ def _compile(text: str, anywhere: bool) -> tuple[Callable[[str], Any], frozenset
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
     else:
-        return linear.search if anywhere else linear.fullmatch, frozenset(linear.groupindex)
+        match = linear.search if anywhere else linear.fullmatch
+        in_bytes = re2.compile(text.encode(), options)  # spares it to count characters, and gives the same places
+        match_bytes = in_bytes.search if anywhere else in_bytes.fullmatch
+        return _Compiled(
+            _quick(text, anywhere, options) or match,
+            lambda name: match_bytes(name.encode()) if name.isascii() else match(name),
+            tuple(linear.groupindex.items()),
+        )
     import regex
 
     try:
         expression = regex.compile(text)
     except regex.error as error:
         raise PatternError(f"the regular expression {text!r} cannot be read: {reason}") from error
-    return _bounded(expression.search if anywhere else expression.fullmatch), frozenset(expression.groupindex)
+    match = _bounded(expression.search if anywhere else expression.fullmatch)
+    return _Compiled(match, match, tuple(expression.groupindex.items()))
+
+
+def _quick(text: str, anywhere: bool, options: Any) -> Callable[[str], Any] | None:
+    """Return RE2's test of a set of one expression: it makes no match object, which takes six times as long.
+
+    None where it would need more memory than it may have.
+    """
+    import re2
+
+    tests = re2.Set.SearchSet(options) if anywhere else re2.Set.FullMatchSet(options)
+    try:
+        tests.Add(text)
+        tests.Compile()
+    except re2.error:
+        return None
+    return lambda name: tests.Match(name) is not None
 
 
 def _bounded(match: Callable[..., Any]) -> Callable[[str], Any]:

@@ -128,11 +128,11 @@ class _Deciding:
         free: list[Tag] = []
         verdicts = self.tags
         manifests, followers = self._repository.manifests, self._graph.followers
-        protects = self._policy.protects if self._policy.protect else None
+        protects = self._policy.protects
         protected: set[Digest] = set()
         for tag in self._repository.tags:
             manifest = manifests.get(tag.digest)
-            if protects is not None and protects(tag.name):
+            if protects(tag.name):
                 verdicts[tag.name] = TagDecision(tag, True, _PROTECTED)
                 protected.add(tag.digest)
             elif manifest is None:
@@ -151,21 +151,16 @@ class _Deciding:
 
     def _decide_tags(self, applying: RepositoryPolicy, free: list[Tag]) -> None:
         claims, unclaimed = claim_tags(self._repository, applying.rules, free)
-        decided: dict[str, Reason] = {}
-        expired: set[str] = set()
+        verdicts, policy = self.tags, applying.name
+        for tag in unclaimed:
+            verdicts[tag.name] = TagDecision(tag, True, _NO_RULE)
+        by_name = {tag.name: tag for tag in free}
         for claim in claims:
             rule = claim.rule.name
             for candidate, outcome in claim.outcomes(self._setting):
-                decided[candidate.name] = Reason(outcome.code, outcome.text, rule, applying.name)
-                if outcome.keeps is False:
-                    expired.add(candidate.name)
-        verdicts = self.tags
-        for tag in unclaimed:
-            verdicts[tag.name] = TagDecision(tag, True, _NO_RULE)
-        for tag in free:
-            reason = decided.get(tag.name)
-            if reason is not None:
-                verdicts[tag.name] = TagDecision(tag, tag.name not in expired, reason)
+                name = candidate.name
+                reason = Reason(outcome.code, outcome.text, rule, policy)
+                verdicts[name] = TagDecision(by_name[name], outcome.keeps is not False, reason)
 
     def _decide_images(self, applying: RepositoryPolicy, free: list[Tag]) -> None:
         images = self._images(free)
