@@ -1,13 +1,15 @@
 """What counts as a pull, of what, and whose."""
 
+import re
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.pulls.logs import DOCKER, NOON, ONE, SKOPEO, TWO
 
-from jettison.app.configuration import PullClient, Pulls
+from jettison.app.configuration import PullClient, Pulls, _parse
 from jettison.app.pull_settings import ignored_clients, pull_gap
 from jettison.errors import ConfigurationError
 from jettison.oci.digest import Digest
@@ -183,3 +185,15 @@ def test_a_silence_makes_two_spans_once_it_is_longer_than_the_gap() -> None:
 )
 def test_pulls_are_known_as_far_back_as_there_is_no_hole(spans: tuple[Span, ...], since: datetime | None) -> None:
     assert known_since(spans, NOON, GAP) == since
+
+
+def test_the_example_in_the_documentation_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs/pulls.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    settings = _parse(example, "docs/pulls.md").pulls
+    ignored = ignored_clients(settings)
+    assert pull_gap(settings) == GAP
+    assert ignored.rule_of(Client("skopeo/1.9.3", "backup")) == "skopeo/*, backup"
+    assert ignored.rule_of(Client("skopeo/1.9.3", "anna")) is None
+    assert ignored.rule_of(Client("docker/1", "robot$mirror-eu")) == "mirroring"
+    assert ignored.rule_of(Client("docker/1", "anna", "10.20.3.4")) == "security team"
