@@ -51,7 +51,8 @@ class Graph:
             for named in manifest.named:
                 bind(digest, named, Bond.NAMED)
             if manifest.subject is not None:
-                bind(digest, manifest.subject.digest, Bond.SUBJECT)
+                if manifest.subject.digest in repository.manifests:  # referrers of a missing one do not need each other
+                    bind(digest, manifest.subject.digest, Bond.SUBJECT)
                 bind(manifest.subject.digest, digest, Bond.REFERRER)
         followers: dict[str, Digest] = {}
         for tag in repository.tags:
