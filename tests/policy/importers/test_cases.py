@@ -18,6 +18,7 @@ COUNTS: dict[str, tuple[int, int]] = {
     "gitlab": (60, 1),
     "acr": (82, 2),
     "harbor": (100, 0),
+    "zot": (91, 2),
 }
 """Of each system: how many cases there are, and how many of them our language cannot say exactly."""
 
