@@ -18,7 +18,10 @@ from jettison.testing.token_service import TokenService
 MakeRegistry = Callable[..., RegistryServer]
 
 # A test that asks for one of these talks to a real program.
-_REAL_FIXTURES = {"registry", "registry_28", "registry_31", "make_registry", "docker_engine", "token_service"}
+_REAL_FIXTURES = {
+    *("registry", "registry_28", "registry_31", "make_registry", "token_service"),
+    *("docker_engine", "kubernetes_api"),
+}
 _numbers = itertools.count()
 
 
@@ -31,6 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "docker_engine" in fixtures:
             # One engine serves all its tests: starting it takes longer than they do.
             item.add_marker(pytest.mark.xdist_group("docker"))
+        if "kubernetes_api" in fixtures:
+            item.add_marker(pytest.mark.xdist_group("kubernetes"))
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +81,8 @@ def _skip_or_fail(missing: Missing) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _missing_part_skips() -> Iterator[None]:
+def missing_part_skips() -> Iterator[None]:
+    """Skip, or fail, the test where a MissingPartError comes out."""
     missing = None
     try:
         yield
@@ -108,7 +114,7 @@ def make_registry(tmp_path: Path) -> Iterator[MakeRegistry]:
 
     def make(version: RegistryVersion = "2.8", root: Path | None = None, **options: object) -> RegistryServer:
         root = root or tmp_path / f"registry-{len(servers)}"
-        with _missing_part_skips():
+        with missing_part_skips():
             server = RegistryServer(version, root, **options)  # type: ignore[arg-type]  # checked by RegistryServer
         servers.append(server)
         server.start()
@@ -153,7 +159,7 @@ def token_service(tmp_path: Path) -> Iterator[TokenService]:
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[DockerEngine]:
     """Return a docker engine of the tests' own; all tests that use it run one after the other in one process."""
-    with _missing_part_skips():
+    with missing_part_skips():
         engine = DockerEngine()
     with engine:
         yield engine

@@ -109,7 +109,10 @@ class _Reader:
         for each in files:
             if environment_files is None and not each.exists():
                 continue
-            variables |= read_variables(_text(each), {**variables, **self._environment}, str(each))
+            try:
+                variables |= read_variables(_text(each), {**variables, **self._environment}, str(each))
+            except ValueError as error:
+                raise InUseError(str(error)) from error
         return {**variables, **self._environment}
 
     def _led_to(
@@ -120,7 +123,7 @@ class _Reader:
             extended = service.get("extends")
             if isinstance(extended, Mapping) and extended.get("file"):
                 yield self._path(file, extended["file"], variables), None
-        for entry in document.get("include") or ():
+        for entry in _list(document.get("include")):
             if isinstance(entry, Mapping):
                 named = [self._path(file, each, variables) for each in _list(entry.get("env_file"))]
                 for path in _list(entry.get("path")):

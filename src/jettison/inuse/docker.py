@@ -117,7 +117,15 @@ def _client(address: str | None, tls: EngineTls | None) -> "DockerClient":
     given: dict[str, Any] = {}
     if tls is not None:
         pair = (tls.client_certificate, tls.client_key)
-        given["tls"] = docker.tls.TLSConfig(
+
+        class OwnTrust(docker.tls.TLSConfig):
+            """Requests would prefer $REQUESTS_CA_BUNDLE to the authority that was named."""
+
+            def configure_client(self, client: Any) -> None:
+                super().configure_client(client)
+                client.trust_env = False
+
+        given["tls"] = OwnTrust(
             ca_cert=str(tls.ca_file) if tls.ca_file else None,
             client_cert=(str(pair[0]), str(pair[1])) if pair[0] and pair[1] else None,
             verify=True,

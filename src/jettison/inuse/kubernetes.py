@@ -122,7 +122,11 @@ class KubernetesSource:
             library.config.load_incluster_config(configuration := library.client.Configuration())
             return library.client.ApiClient(configuration)
         kubeconfig = str(self.kubeconfig) if self.kubeconfig is not None else None
-        return library.config.new_client_from_config(kubeconfig, self.context, persist_config=False)
+        try:
+            return library.config.new_client_from_config(kubeconfig, self.context, persist_config=False)
+        except (TypeError, KeyError, AttributeError) as error:
+            # The library takes the file's form for granted.
+            raise InUseError(f"{kubeconfig or 'the kubeconfig'} is no kubeconfig: {error}") from error
 
     def _objects(self, kind: Kind, client: Any, namespace: str | None) -> list[_Object]:
         """List one kind of object to its end."""
@@ -252,7 +256,7 @@ def _translated(cluster: str, what: str) -> Iterator[None]:
         yield
     except library.client.ApiException as error:
         raise InUseError(f"{doing}: {error.status} {_reason(error)}{_way_out(error.status)}") from error
-    except library.config.ConfigException as error:
+    except (library.config.ConfigException, library.config.kube_config.yaml.YAMLError) as error:
         raise InUseError(f"{doing}: {' '.join(str(error).split())}") from error
     except msgspec.DecodeError as error:
         raise InUseError(f"{doing}: its answer cannot be read: {error}") from error
