@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from jettison.policy.importers.yaml_text import WIDTH, Noted, dump
+from jettison.policy.importers.yaml_text import WIDTH, Node, Noted, dump
 
 TEXTS = st.one_of(
     st.text(max_size=20),
