@@ -81,7 +81,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, Options, str]:
                 other, where = draw(st.sampled_from(found))
                 holder[key] = copy.deepcopy(other[where]) if where in other or isinstance(other, list) else None
             case _:
-                holder[key] = draw(VALUES)
+                holder[key] = copy.deepcopy(draw(VALUES))  # what just() gives is one object for all
     return system, options_of(case), json.dumps(document)
 
 
