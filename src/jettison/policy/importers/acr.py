@@ -15,7 +15,7 @@ from typing import Final
 from jettison.errors import PolicyImportError
 from jettison.policy.importers.acr_command import Command, read_command
 from jettison.policy.importers.acr_regex import checked, ours, searched_in_repository
-from jettison.policy.importers.expressions import is_literal, searched
+from jettison.policy.importers.expressions import alternates, is_literal, searched
 from jettison.policy.importers.go_duration import GoDurationError, parse_go_duration
 from jettison.policy.importers.model import Imported, Options, age_text, imported
 from jettison.policy.importers.yaml_text import Node
@@ -145,7 +145,7 @@ def _repository(each: _Filter) -> Node:
     expression = ours(each.repository)
     if expression in (".*", ".+"):
         return "**"
-    return {"regex": f".*(?:^{expression}$).*" if "|" in expression else expression}
+    return {"regex": f".*(?:^{expression}$).*" if alternates(expression) else expression}
 
 
 def _selector(tags: Sequence[str]) -> Node:

@@ -35,3 +35,28 @@ def searched(text: str) -> Node:
     if is_literal(text):
         return f"*{text}*"
     return {"search": text}
+
+
+def alternates(text: str) -> bool:
+    """Whether an expression may have alternatives outside of any group; where that is not plain, it has."""
+    if "\\Q" in text:
+        return True
+    depth, position, in_class = 0, 0, False
+    while position < len(text):
+        char = text[position]
+        if char == "\\":
+            position += 1
+        elif in_class:
+            in_class = char != "]"
+        elif char == "[":
+            in_class = True
+            position += text[position + 1 : position + 2] == "^"
+            position += text[position + 1 : position + 2] == "]"
+            if "[:" in text:  # a class in a class: too seldom to be read here
+                return "|" in text
+        else:
+            depth += (char == "(") - (char == ")")
+            if char == "|" and depth == 0:
+                return True
+        position += 1
+    return False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jettison.errors import PolicyImportError
-from jettison.policy.importers.expressions import is_literal, re2_error
+from jettison.policy.importers.expressions import alternates, is_literal, re2_error
 from jettison.policy.importers.model import Imported, Options, imported, read_json, repository_of
 from jettison.policy.importers.yaml_text import Node
 
@@ -102,7 +102,7 @@ def _anchored(expression: str) -> Node:
         return "*"
     if is_literal(expression):
         return expression
-    if "|" in expression or "\\Q" in expression:
+    if alternates(expression):
         return {"search": rf"\A{expression}\z"}
     return {"regex": expression}
 
