@@ -6,7 +6,7 @@ Each scalar is taken as it is written, so that the tag `1.10` stays that and is 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 import msgspec
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ShapeT = TypeVar("ShapeT")
 Step = str | int
 _NULLS: Final = ("", "~", "null", "Null", "NULL")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _STEP = re.compile(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)|(\.)")
 
 
@@ -81,8 +82,31 @@ class Located:
         except msgspec.ValidationError as error:
             text, _, path = str(error).partition(" - at `")
             steps = list(_steps(path.rstrip("`").removeprefix("$")))
+            unknown = _UNKNOWN.fullmatch(text)
+            if unknown is not None:
+                text = f"unknown key {unknown[1]!r}{_near(unknown[1], kind)}"
+                steps.append(unknown[1])
             named = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
             raise ConfigurationError(f"{self.where(steps)}: {named + ': ' if named else ''}{text}") from error
+
+
+def _near(key: str, kind: Any) -> str:
+    """Return the nearest of all keys that a structure, and those inside of it, know."""
+    import difflib
+
+    near = difflib.get_close_matches(key, _keys(kind, set()), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _keys(kind: Any, seen: set[Any]) -> set[str]:
+    found: set[str] = set()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind not in seen:
+        seen.add(kind)
+        for field in msgspec.structs.fields(kind):
+            found |= {field.encode_name} | _keys(field.type, seen)
+    for inner in get_args(kind):
+        found |= _keys(inner, seen)
+    return found
 
 
 def _steps(path: str) -> Iterator[Step]:
