@@ -19,9 +19,9 @@ DAYS = st.integers(1, 12)
 
 @st.composite
 def images(draw: st.DrawFn, repositories: tuple[str, ...] = ("app",)) -> list[dict[str, Any]]:
-    """Draw images that were pushed at different times, some of them at midnight, which is where ages end."""
+    """Draw images pushed at different times: some at midnight, where ages end, some in the future."""
     made: list[dict[str, Any]] = []
-    hours = draw(st.lists(st.integers(0, 80).map(lambda quarter: 6 * quarter), unique=True, max_size=9))
+    hours = draw(st.lists(st.integers(-8, 80).map(lambda quarter: 6 * quarter), unique=True, max_size=9))
     free = {name: draw(st.permutations(TAGS)) for name in repositories}
     for number, age in enumerate(hours):
         name = draw(st.sampled_from(repositories))
