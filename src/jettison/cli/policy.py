@@ -10,6 +10,7 @@ _COMMANDS: Final = {
     "check": ("jettison.cli.policy_check", "Read a policy file, and say what is wrong with it."),
     "import": ("jettison.cli.policy_import", "Turn the retention policy of another system into ours."),
     "test": ("jettison.cli.policy_test", "Run cases that say what a policy must keep."),
+    "schema": ("jettison.cli.policy_schema", "Print the JSON Schema of policy files, for editors."),
     "record": ("jettison.cli.policy_record", "Write down what a registry holds, to try policies on."),
 }
 

@@ -1,0 +1,186 @@
+"""The published schema: it is the committed one, a schema at all, and takes what the parser takes."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+from tests.policy.importers.replay import cases_of, options_of
+
+from jettison.errors import ConfigurationError
+from jettison.policy import parse, parse_clauses, parse_selectors
+from jettison.policy.importers import SYSTEMS, convert
+from jettison.policy.parse import parse_policy
+from jettison.policy.schema import policy_schema
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = policy_schema()
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+HEAD = 'policies:\n  - repositories: "**"\n    rules:\n      - {name: a, tags: "*", keep: '
+
+
+def plain(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def parses(text: str) -> bool:
+    try:
+        parse_policy(text, "policy.yaml")
+    except ConfigurationError:
+        return False
+    return True
+
+
+def documented_policies() -> list[str]:
+    pages = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+    blocks = [block for page in pages for block in re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)]
+    return [block for block in blocks if re.search(r"^policies:", block, re.MULTILINE)]
+
+
+def test_the_committed_schema_is_this_one() -> None:
+    committed = (ROOT / "docs" / "policy.schema.json").read_text("utf-8")
+    assert json.loads(committed) == SCHEMA, "write it anew: jettison policy schema > docs/policy.schema.json"
+
+
+def test_it_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert re.findall(r'"\$ref": "#/\$defs/(\w+)"', json.dumps(SCHEMA))
+    assert set(re.findall(r'"\$ref": "#/\$defs/(\w+)"', json.dumps(SCHEMA))) == SCHEMA["$defs"].keys()
+
+
+def test_it_knows_every_key_that_the_parser_knows() -> None:
+    definitions = SCHEMA["$defs"]
+    for keys, node in (
+        (parse._ROOT, SCHEMA),
+        (parse._DEFAULTS, SCHEMA["properties"]["defaults"]),
+        (parse._POLICY, definitions["policy"]),
+        (parse._RULE, definitions["rule"]),
+        ((*parse_clauses._CLAUSES, *parse_clauses._OPTIONS), definitions["keep"]),
+        (parse_selectors._KINDS, definitions["selector"]["anyOf"][1]),
+    ):
+        assert set(node["properties"]) == set(keys)
+    owners = definitions["keep"]["dependentSchemas"]
+    assert {option: [each["required"][0] for each in node["anyOf"]] for option, node in owners.items()} == {
+        option: list(names) for option, names in parse_clauses._OPTIONS.items()
+    }
+
+
+@pytest.mark.parametrize("example", documented_policies())
+def test_it_takes_the_documented_policies(example: str) -> None:
+    assert parses(example)
+    assert list(VALIDATOR.iter_errors(plain(example))) == []
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_it_takes_what_importers_write(system: str) -> None:
+    written = 0
+    for case in cases_of(system):
+        if "refused" not in case:
+            policy = plain(convert(system, case["policy"], options_of(case)).yaml)
+            assert list(VALIDATOR.iter_errors(policy)) == [], case["name"]
+            written += 1
+    assert written > 10
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        "{newest: 3}",
+        "{newest: 3, by: name}",
+        "{newest: 3, of: tags, unknown: oldest}",
+        "{daily: 7, by: created}",
+        "{within: 1d12h, by: active, inclusive: true}",
+        "{pulled_within: 30d, or_pushed: true}",
+        "{any: [{newest: 1}, {not: {tags: 'x*'}}]}",
+        "{newest: 5, among: {not: {within: 30d}}}",
+        "{tags: [{regex: 'x'}, 'y'], tagged: true, digest: 'sha256:a*', repositories: ['a/**', {regex: 'b'}]}",
+        "{everything: true}",
+    ],
+)
+def test_it_takes_what_the_parser_takes(keep: str) -> None:
+    assert parses(f"{HEAD}{keep}}}\n")
+    assert VALIDATOR.is_valid(plain(f"{HEAD}{keep}}}\n"))
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        "{newst: 3}",
+        "{newest: 0}",
+        "{newest: '3'}",
+        "{}",
+        "{by: version}",
+        "{newest: 3, by: size}",
+        "{daily: 3, by: version}",
+        "{within: soon}",
+        "{within: 14}",
+        "{everything: false}",
+        "{any: []}",
+        "[{newest: 3}]",
+        "{newest: 3, or_pushed: true}",
+        "{within: 3d, of: tags}",
+        "{newest: 3, unknown: maybe}",
+        "{tags: 1.10}",
+        "{tagged: maybe}",
+    ],
+)
+def test_it_refuses_what_the_parser_refuses(keep: str) -> None:
+    assert not parses(f"{HEAD}{keep}}}\n")
+    assert not VALIDATOR.is_valid(plain(f"{HEAD}{keep}}}\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "policies: []",
+        "rules: []",
+        "policies: [{rules: []}]",
+        "policies: [{repositories: '**', rules: [{tags: '*'}]}]",
+        "policies: [{repositories: '**', rules: [{use: a, name: b}]}]",
+        "policies: [{repositories: '**', unit: layer, untagged: {keep: {newest: 1}}}]",
+        "policies: [{repositories: '**', untagged: {newest: 1}}]",
+        "policies: [{repositories: [], untagged: {keep: {newest: 1}}}]",
+        "policies: [{repositories: '**', untagged: {keep: {newest: 1}}, limits: {deletions: many}}]",
+        "protect: [latest]\npolicies: [{repositories: '**', untagged: {keep: {newest: 1}}}]",
+    ],
+)
+def test_it_refuses_other_shapes(text: str) -> None:
+    assert not parses(text)
+    assert not VALIDATOR.is_valid(plain(text))
+
+
+AGES = st.sampled_from(["30m", "14d", "1d12h", "6mo"])
+LEAVES = st.one_of(
+    st.builds(lambda n: {"newest": n}, st.integers(1, 9)),
+    st.builds(lambda n, by: {"newest": n, "by": by}, st.integers(1, 9), st.sampled_from(["version", "pushed", "name"])),
+    st.builds(
+        lambda n, period: {period: n}, st.integers(1, 9), st.sampled_from(["daily", "weekly", "monthly", "yearly"])
+    ),
+    st.builds(lambda age: {"within": age}, AGES),
+    st.builds(lambda age: {"pulled_within": age}, AGES),
+    st.just({"everything": True}),
+    st.just({"tags": ["a*", {"version": "*"}]}),
+)
+CLAUSES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(lambda parts: {"any": parts}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda parts: {"all": parts}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda part: {"not": part}, inner),
+        st.builds(lambda n, part: {"newest": n, "among": part}, st.integers(1, 9), inner),
+    ),
+    max_leaves=6,
+)
+
+
+@given(CLAUSES, st.booleans())
+def test_both_take_any_composition(keep: dict[str, Any], broken: bool) -> None:
+    if broken:
+        keep = keep | {"newestt": 1}
+    document = {"policies": [{"repositories": ["a/**"], "rules": [{"name": "r", "tags": "*", "keep": keep}]}]}
+    assert parses(json.dumps(document)) is VALIDATOR.is_valid(document) is not broken
