@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Repository
@@ -24,6 +25,9 @@ class Need:
 
     by: Digest
     bond: Bond
+
+
+_NOBODY: Final[set[Digest]] = set()
 
 
 class Graph:
@@ -89,22 +93,27 @@ class Graph:
         are broken at any point.
         """
         wanted = dict.fromkeys(digests)
-        waits_for = {
-            digest: {need.by for need in self.owners.get(digest, ()) if need.by in wanted} for digest in wanted
-        }
-        ordered: list[Digest] = []
-        ready = [digest for digest, owners in reversed(waits_for.items()) if not owners]
-        while waits_for:
+        waits_for: dict[Digest, set[Digest]] = {}
+        for digest in wanted:
+            owners = {need.by for need in self.owners.get(digest, ()) if need.by in wanted}
+            if owners:
+                waits_for[digest] = owners
+        if not waits_for:
+            return tuple(wanted)
+        ordered: dict[Digest, None] = {}
+        ready = [digest for digest in reversed(wanted) if digest not in waits_for]
+        while len(ordered) < len(wanted):
             if not ready:
-                ready = [next(iter(waits_for))]
+                ready = [next(digest for digest in wanted if digest not in ordered)]
             digest = ready.pop()
-            if waits_for.pop(digest, None) is None:
+            if digest in ordered:
                 continue
-            ordered.append(digest)
+            ordered[digest] = None
             for other, bond in self._bonds.get(digest, ()):
-                if bond is not Bond.SUBJECT and other in waits_for:
-                    waits_for[other].discard(digest)
-                    if not waits_for[other]:
+                owners = waits_for.get(other, _NOBODY)
+                if bond is not Bond.SUBJECT and digest in owners:
+                    owners.remove(digest)
+                    if not owners:
                         ready.append(other)
         return tuple(ordered)
 

@@ -50,42 +50,37 @@ class Version:
     phase_numbers: tuple[int, ...] = ()
     revision: tuple[int, ...] = ()
     variant: str = ""
-    _key: tuple[object, ...] = field(init=False, repr=False)
+    sort_key: tuple[object, ...] = field(init=False, repr=False)
+    """What orders as the version does, for sorting many: comparing tuples is quicker."""
+    line: str = field(init=False, repr=False)
+    """The line of versions that this one belongs to; versions of different lines never crowd each other out.
+
+    Each variant is a line of its own, and so are calendar versions: beside nightly `2026.11.24`, the release `1.2.3`
+    would otherwise always be the older one.
+    """
 
     def __post_init__(self) -> None:
         stripped = self.release
         while len(stripped) > 1 and stripped[-1] == 0:
             stripped = stripped[:-1]
-        object.__setattr__(self, "_key", (stripped, self.phase, self.phase_numbers, self.revision))
+        key = (stripped, self.phase, self.phase_numbers, self.revision)
+        object.__setattr__(self, "sort_key", (key, self.variant))
+        first = self.release[0]
+        is_calendar = (len(self.release) > 1 and _is_year(first)) or first > 10**_LONGEST_BARE_NUMBER
+        object.__setattr__(self, "line", f"calendar {self.variant}".rstrip() if is_calendar else self.variant)
 
     def __eq__(self, other: object) -> bool:
         """Whether both stand at the same place: 1.2 and 1.2.0 do."""
         if not isinstance(other, Version):
             return NotImplemented
-        return self._key == other._key and self.variant == other.variant
+        return self.sort_key == other.sort_key
 
     def __hash__(self) -> int:
-        return hash((self._key, self.variant))
+        return hash(self.sort_key)
 
     def __lt__(self, other: "Version") -> bool:
         """Order as a person would: 1.9 before 1.10, a pre-release before its release."""
-        return (self._key, self.variant) < (other._key, other.variant)
-
-    @property
-    def sort_key(self) -> tuple[object, ...]:
-        """What orders as the version does, for sorting many: comparing tuples is quicker."""
-        return (self._key, self.variant)
-
-    @property
-    def line(self) -> str:
-        """The line of versions that this one belongs to; versions of different lines never crowd each other out.
-
-        Each variant is a line of its own, and so are calendar versions: beside nightly `2026.11.24`, the release
-        `1.2.3` would otherwise always be the older one.
-        """
-        first = self.release[0]
-        calendar = (len(self.release) > 1 and _is_year(first)) or first > 10**_LONGEST_BARE_NUMBER
-        return f"calendar {self.variant}".rstrip() if calendar else self.variant
+        return self.sort_key < other.sort_key
 
     @property
     def is_prerelease(self) -> bool:
@@ -93,7 +88,7 @@ class Version:
         return self.phase < _FINAL
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 17)  # more than the tags of any one repository that was seen
 def parse_version(tag: str) -> Version | None:
     """Read `tag` as a version, or return None where it is none or might be something else."""
     iso = _ISO_DATE.fullmatch(tag)

@@ -42,7 +42,8 @@ def weigh(clause: Clause, candidates: Sequence[Candidate], setting: Setting) -> 
         case Nothing():
             return [_NOTHING] * len(candidates)
         case Within():
-            return [_within(clause, each, setting) for each in candidates]
+            limit = duration_text(clause.age)
+            return [_within(clause, each, setting, limit) for each in candidates]
         case PulledWithin():
             return [_pulled_within(clause, each, setting) for each in candidates]
         case Newest():
@@ -67,7 +68,7 @@ def _negated(outcome: Outcome) -> Outcome:
     return Outcome(None if outcome.keeps is None else not outcome.keeps, outcome.code, f"not: {outcome.text}")
 
 
-def _within(clause: Within, candidate: Candidate, setting: Setting) -> Outcome:
+def _within(clause: Within, candidate: Candidate, setting: Setting, limit: str) -> Outcome:
     date = candidate.date(clause.by)
     age = None if date is None else setting.now - date
     young = age is not None and _is_younger(age, clause.age, inclusive=clause.inclusive)
@@ -79,11 +80,14 @@ def _within(clause: Within, candidate: Candidate, setting: Setting) -> Outcome:
         keeps = clause.unknown in (Unknown.NEWEST, Unknown.NOW)
         text = f"its date is unknown, and counts as {'' if clause.unknown is Unknown.NOW else 'the '}{clause.unknown}"
         return Outcome(keeps, "within" if keeps else "too-old", text)
-    verb = {Order.PULLED: "last pulled", Order.ACTIVE: "last used"}.get(clause.by, "")
-    text = f"{verb} {duration_text(age)} ago" if verb else f"{duration_text(age)} old"
+    verb = _VERBS.get(clause.by)
+    text = f"{duration_text(age)} old" if verb is None else f"{verb} {duration_text(age)} ago"
     if young:
-        return Outcome(True, "within", f"{text}, within {duration_text(clause.age)}")
-    return Outcome(False, "too-old", f"{text}, older than {duration_text(clause.age)}")
+        return Outcome(True, "within", f"{text}, within {limit}")
+    return Outcome(False, "too-old", f"{text}, older than {limit}")
+
+
+_VERBS: Final = {Order.PULLED: "last pulled", Order.ACTIVE: "last used"}
 
 
 def _pulled_within(clause: PulledWithin, candidate: Candidate, setting: Setting) -> Outcome:
@@ -152,6 +156,8 @@ def _all(outcomes: Sequence[Outcome]) -> Outcome:
 def duration_text(span: timedelta) -> str:
     """Return a span in its largest whole unit, as people say it: `14 days`, `3 hours`."""
     seconds = max(span.days * 86400 + span.seconds, 0)
+    if seconds >= 172800:
+        return f"{seconds // 86400} days"
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             count = seconds // length

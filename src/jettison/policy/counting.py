@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from jettison.oci.version import Version, parse_version
 from jettison.policy.candidate import Candidate, Outcome, Setting
 from jettison.policy.clause import Newest, Order, Period, Periods, Unknown
+from jettison.policy.pattern import TagPattern
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _UNDECIDABLE: Final = Outcome(None, "unknown-date", "as new as others, and its date is unknown")
@@ -31,6 +32,7 @@ _Keyed = tuple[Any, _Entry]
 _Part = str | tuple[int, ...]
 _Key = tuple[_Part, ...]
 """What the members of a group have in common: the line of versions where that counts, and each key of `per`."""
+_Keyer = Callable[[str], tuple[_Key, Version | None] | None]
 _FIRST: Final = itemgetter(0)
 _NONE: Final = frozenset[int]()
 
@@ -190,8 +192,9 @@ def _groups(
     if not lines and not clause.per:
         groups[()] = [(number, candidate, None) for number, candidate in numbered]
     else:
+        key_of = _keyer(clause.per, setting.selector, lines=lines)
         for number, candidate in numbered:
-            keyed = _keys(clause, candidate, setting, lines=lines)
+            keyed = _keys(key_of, candidate.names)
             for key, version in keyed:
                 group = groups.get(key)
                 if group is None:
@@ -209,42 +212,54 @@ def _groups(
         yield _order(clause, members, _group_text(key, clause.per, lines=lines), setting)
 
 
-def _keys(
-    clause: Newest | Periods, candidate: Candidate, setting: Setting, *, lines: bool
-) -> Collection[tuple[_Key, Version | None]]:
+def _keys(key_of: _Keyer, names: Sequence[str]) -> Collection[tuple[_Key, Version | None]]:
     """Return the groups of a candidate, and its highest version in each. An image may be in several."""
-    if len(candidate.names) == 1:
-        version = parse_version(candidate.names[0])
-        key = _key(clause, candidate.names[0], version, setting, lines=lines)
-        return ((key, version),) if key is not None else ()
+    if len(names) == 1:
+        found = key_of(names[0])
+        return () if found is None else (found,)
     keyed: dict[_Key, Version | None] = {}
-    for name in candidate.names:
-        version = parse_version(name)
-        key = _key(clause, name, version, setting, lines=lines)
-        if key is not None:
+    for found in map(key_of, names):
+        if found is not None:
+            key, version = found
             before = keyed.get(key)
             keyed[key] = version if before is None or (version is not None and before < version) else before
     return keyed.items()
 
 
-def _key(clause: Newest | Periods, name: str, version: Version | None, setting: Setting, *, lines: bool) -> _Key | None:
-    """Return the group that a tag's name tells, None where it lacks one of the keys."""
-    if lines and version is None:
-        return None
-    key: _Key = (version.line,) if lines and version is not None else ()
-    groups: Mapping[str, str] | None = None
-    for part in clause.per:
-        value: _Part | None
-        if part in ("minor", "major", "variant"):
-            value = _part_of_version(part, version)
-        else:
-            if groups is None:
-                groups = setting.selector.groups(name) if setting.selector is not None else {}
-            value = groups.get(part)
-        if value is None:
+def _keyer(per: tuple[str, ...], selector: TagPattern | None, *, lines: bool) -> _Keyer:
+    """Return what tells the group of a tag, None where the tag lacks one of the keys, and its version if that matters.
+
+    The usual cases have a function of their own: it runs for each tag in each count.
+    """
+
+    def by_line(name: str) -> tuple[_Key, Version | None] | None:
+        version = parse_version(name)
+        return None if version is None else ((version.line,), version)
+
+    def by_group(name: str) -> tuple[_Key, Version | None] | None:
+        value = groups(name).get(only)
+        return None if value is None else ((value,), None)
+
+    def by_all(name: str) -> tuple[_Key, Version | None] | None:
+        version = parse_version(name)
+        if lines and version is None:
             return None
-        key = (*key, value)
-    return key
+        found = groups(name) if has_groups else {}
+        parts = [_part_of_version(part, version) if part in _VERSION_PARTS else found.get(part) for part in per]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        return ((version.line, *known) if lines and version is not None else tuple(known)), version
+
+    groups = selector.groups if selector is not None else lambda name: {}
+    only = per[0] if per else ""
+    has_groups = not set(per) <= _VERSION_PARTS
+    if lines and not per:
+        return by_line
+    return by_group if has_groups and len(per) == 1 and not lines else by_all
+
+
+_VERSION_PARTS: Final = frozenset({"minor", "major", "variant"})
 
 
 def _part_of_version(part: str, version: Version | None) -> _Part | None:

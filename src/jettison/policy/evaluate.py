@@ -62,7 +62,7 @@ def decide_repository(
             if digest not in roots.kept
         }
         needed = graph.needed(roots.kept, without=dropped)
-    expired = roots.expired | dropped
+    expired = roots.expired | dropped if dropped else roots.expired
     followed = graph.dependents(expired)
     manifests = dict(_manifests(repository, roots.kept, expired, needed, followed))
     verdicts = roots.tags

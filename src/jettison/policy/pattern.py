@@ -116,16 +116,21 @@ class Regex(TagPattern):
 
     def groups(self, name: str) -> Mapping[str, str]:
         """Return what the named groups matched in `name`; those that took no part are left out."""
-        if not self._compiled.groups:
+        compiled = self._compiled
+        if not compiled.groups:
             return _NO_GROUPS
         try:
-            match = self._compiled.match(name)
+            match = compiled.match(name)
         except TimeoutError as error:
             raise self._too_slow(name) from error
         if match is None:
             return _NO_GROUPS
-        spans = ((group, match.span(number)) for group, number in self._compiled.groups)
-        return {group: name[start:end] for group, (start, end) in spans if start >= 0}
+        found: dict[str, str] = {}
+        for group, number in compiled.groups:
+            start, end = match.span(number)
+            if start >= 0:
+                found[group] = name[start:end]
+        return found
 
     @property
     def group_names(self) -> frozenset[str]:

@@ -15,16 +15,20 @@ def orphans(repository: Repository, graph: Graph) -> dict[Digest, Digest]:
 
     A tag that names no subject makes a referrer an image like any other, which the rules decide.
     """
-    found: dict[Digest, Digest] = {}
-    ordinary = {tag.digest for tag in repository.tags if tag.name not in graph.followers}
-    for tag in repository.tags:
-        subject = graph.followers.get(tag.name)
-        if subject is not None and subject not in repository.manifests and tag.digest in repository.manifests:
-            found[tag.digest] = subject
-    for digest, manifest in repository.manifests.items():
-        subject = manifest.subject.digest if manifest.subject is not None else None
-        if subject is not None and subject not in repository.manifests and digest not in ordinary:
-            found[digest] = subject
+    manifests, followers = repository.manifests, graph.followers
+    found = {
+        digest: manifest.subject.digest
+        for digest, manifest in manifests.items()
+        if manifest.subject is not None and manifest.subject.digest not in manifests
+    }
+    if found:
+        ordinary = {tag.digest for tag in repository.tags if tag.name not in followers}
+        found = {digest: subject for digest, subject in found.items() if digest not in ordinary}
+    lost = {name for name, subject in followers.items() if subject not in manifests}
+    if lost:
+        found |= {
+            tag.digest: followers[tag.name] for tag in repository.tags if tag.name in lost and tag.digest in manifests
+        }
     return found
 
 
