@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.policy.importers import models
+from tests.policy.importers import cloud_models
 from tests.policy.importers.replay import gone
 
 from jettison.policy.importers import convert
@@ -75,7 +75,7 @@ def lifecycle_policies(draw: st.DrawFn) -> dict[str, Any]:
 @settings(deadline=None)
 @given(lifecycle_policies(), images())
 def test_a_lifecycle_policy_of_ecr(policy: dict[str, Any], found: list[dict[str, Any]]) -> None:
-    assert deleted("ecr", policy, found) == models.ecr(policy, found, NOW)
+    assert deleted("ecr", policy, found) == cloud_models.ecr(policy, found, NOW)
 
 
 @st.composite
@@ -112,7 +112,7 @@ def cleanup_policies(draw: st.DrawFn) -> list[dict[str, Any]]:
 def test_cleanup_policies_of_artifact_registry(policies: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
     # An hour off the steps: what happens exactly on an age's limit is not documented.
     found = [image | {"pushed": image["pushed"] - timedelta(hours=1)} for image in found]
-    assert deleted("artifact-registry", policies, found) == models.artifact_registry(policies, found, NOW)
+    assert deleted("artifact-registry", policies, found) == cloud_models.artifact_registry(policies, found, NOW)
 
 
 @st.composite
@@ -142,5 +142,5 @@ def test_auto_prune_policies_of_quay(
         tag: image["pushed"] + timedelta(minutes=order[TAGS.index(tag)]) for image in found for tag in image["tags"]
     }
     pushed = {f"acme/app:{tag}": moment for tag, moment in tags.items()}
-    expected = {f"acme/app:{tag}" for tag in models.quay(policies, tags, NOW)}
+    expected = {f"acme/app:{tag}" for tag in cloud_models.quay(policies, tags, NOW)}
     assert deleted("quay", {"policies": policies}, found, "acme", tag_pushed=pushed) == expected
