@@ -1,5 +1,6 @@
 """Which sources are asked: as the configuration names them, side by side, and again while a plan is applied."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,7 @@ from jettison.inuse.listed import ListedByCommand, ListedInFile
 from jettison.inuse.sources import NamedSource, gather
 from jettison.plan.model import ActionKind, DeleteBy
 from jettison.policy.in_use import ImageName, RegistryNames, UsedImage
+from jettison.policy.parse import parse_policy
 from jettison.testing.images import image, index, pull, push
 from jettison.testing.registry_server import RegistryServer
 
@@ -102,6 +104,22 @@ def test_sources_are_spelled_on_the_command_line() -> None:
 def test_mistakes_in_the_configuration_are_told(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         find_use(configured(tmp_path, text), ["a"], None)
+
+
+def test_the_documented_examples_are_true(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/in-use.md").read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (policy,) = [each for each in examples if each.startswith("# policy.yaml")]
+    (example,) = [each for each in examples if each.startswith("# jettison.yaml")]
+    policies = "policies: [{repositories: ['**'], rules: [{name: a, tags: '*', keep: {newest: 1}}]}]"
+    configuration = configured(tmp_path, example)
+    wanted = parse_policy(policy + policies, "docs/in-use.md").in_use
+    team = configuration.registries["team"]
+    use = find_use(configuration, (*wanted, *team.in_use, *configuration.in_use), (team.url, *team.aliases))
+    assert use.spelled == ("production", "docker", "engines", "shops", "releases", "nomad")
+    assert [each.optional for each in use.sources if each.name == "nomad"] == [True]
+    assert use.names is not None
+    assert {"registry.example.com", "registry.registry.svc:5000", "mirror.example.com/team"} <= use.names.names
 
 
 class Told:

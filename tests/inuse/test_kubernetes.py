@@ -84,8 +84,9 @@ def test_init_and_ephemeral_containers_and_image_volumes(kubernetes_api: Kuberne
 
 
 def test_an_image_volume_is_found_where_the_server_keeps_it() -> None:
-    spec = {"containers": [], "volumes": [{"name": "v", "image": {"reference": f"{REGISTRY}/model:1"}}, {"name": "w"}]}
-    pod = kubernetes._Object(kubernetes._Meta("a", "n"), spec)
+    volumes = [{"name": "v", "image": {"reference": f"{REGISTRY}/model:1"}}, {"name": "w", "emptyDir": {}}]
+    page = kubernetes._decode(json.dumps({"items": [{"metadata": {}, "spec": {"volumes": volumes}}]}))
+    (pod,) = page.items or ()
     assert [str(image.name) for image in kubernetes.images_of("pods", pod, "")] == [f"{REGISTRY}/model:1"]
 
 
@@ -200,9 +201,9 @@ def test_a_list_that_grows_old_is_read_anew(
 
 
 def test_a_list_that_always_grows_old_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(KubernetesSource, "_pages", lambda self, lister: None)
+    monkeypatch.setattr(KubernetesSource, "_pages", lambda self, kind, lister, at: None)
     with pytest.raises(InUseError, match="grew old 5 times"):
-        KubernetesSource()._objects(KINDS[0], None, "shop")
+        KubernetesSource()._of_kind(KINDS[0], None, "shop", "")
 
 
 def documented_role() -> dict[str, Any]:

@@ -66,23 +66,67 @@ KINDS: Final = (
 _SINGULAR: Final = {kind.name: kind.name.removesuffix("s") for kind in KINDS}
 
 
-class _Meta(msgspec.Struct):
+class _Struct(msgspec.Struct, rename="camel"):
+    """A part of an object: what is not named here is skipped unread, which most of a pod is."""
+
+
+class _Meta(_Struct):
     name: str = ""
     namespace: str = ""
 
 
-class _Object(msgspec.Struct):
+class _Container(_Struct):
+    name: str = ""
+    image: str | None = None
+
+
+class _ImageVolume(_Struct):
+    reference: str | None = None
+
+
+class _Volume(_Struct):
+    image: _ImageVolume | None = None
+
+
+class _Template(_Struct):
+    spec: "_Spec | None" = None
+
+
+class _Spec(_Struct):
+    """A pod's specification, or one that holds the template of pods or jobs."""
+
+    init_containers: list[_Container] | None = None
+    containers: list[_Container] | None = None
+    ephemeral_containers: list[_Container] | None = None
+    volumes: list[_Volume] | None = None
+    template: _Template | None = None
+    job_template: _Template | None = None
+
+
+class _ContainerStatus(_Struct):
+    name: str = ""
+    image: str | None = None
+    image_id: str | None = msgspec.field(default=None, name="imageID")
+
+
+class _Status(_Struct):
+    init_container_statuses: list[_ContainerStatus] | None = None
+    container_statuses: list[_ContainerStatus] | None = None
+    ephemeral_container_statuses: list[_ContainerStatus] | None = None
+
+
+class _Object(_Struct):
     metadata: _Meta
-    spec: dict[str, Any] = {}
-    status: dict[str, Any] = {}
+    spec: _Spec | None = None
+    status: _Status | None = None
     data: Any = None
 
 
-class _ListMeta(msgspec.Struct):
+class _ListMeta(_Struct):
     continue_: str | None = msgspec.field(default=None, name="continue")
 
 
-class _Page(msgspec.Struct):
+class _Page(_Struct):
     items: list[_Object] | None = None
     metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
 
@@ -110,8 +154,7 @@ class KubernetesSource:
         try:
             for kind in KINDS:
                 for namespace in self.namespaces or (None,):
-                    for each in self._objects(kind, client, namespace):
-                        images.update(dict.fromkeys(images_of(kind.name, each, at)))
+                    images |= self._of_kind(kind, client, namespace, at)
         finally:
             client.close()
         return list(images)
@@ -128,20 +171,20 @@ class KubernetesSource:
             # The library takes the file's form for granted.
             raise InUseError(f"{kubeconfig or 'the kubeconfig'} is no kubeconfig: {error}") from error
 
-    def _objects(self, kind: Kind, client: Any, namespace: str | None) -> list[_Object]:
-        """List one kind of object to its end."""
+    def _of_kind(self, kind: Kind, client: Any, namespace: str | None, at: str) -> dict[UsedImage, None]:
+        """Return the images of one kind of object, listed to its end."""
         where = f"namespace {namespace}" if namespace else "all namespaces"
         with _translated(f"the cluster {self.context}" if self.context else "the cluster", f"{kind.name} in {where}"):
             lister = kind.lister(client, namespace)
             for _ in range(_LISTINGS):
-                found = self._pages(lister)
+                found = self._pages(kind, lister, at)
                 if found is not None:
                     return found
         raise InUseError(f"the list of {kind.name} in {where} grew old {_LISTINGS} times before its last page was read")
 
-    def _pages(self, lister: Callable[..., Any]) -> list[_Object] | None:
-        """Return all pages; None where the list grew old between two of them."""
-        found: list[_Object] = []
+    def _pages(self, kind: Kind, lister: Callable[..., Any], at: str) -> dict[UsedImage, None] | None:
+        """Return the images of all pages; None where the list grew old between two of them."""
+        found: dict[UsedImage, None] = {}
         token: str | None = None
         while True:
             options = {"limit": self.page, "_preload_content": False, "_request_timeout": _SECONDS}
@@ -153,7 +196,8 @@ class KubernetesSource:
                 if error.status == _GONE and token:
                     return None
                 raise
-            found += page.items or []
+            for each in page.items or ():
+                found.update(dict.fromkeys(images_of(kind.name, each, at)))
             token = page.metadata.continue_
             if not token:
                 return found
@@ -170,64 +214,65 @@ def _body(answer: Any) -> bytes:
 def images_of(kind: str, each: _Object, at: str) -> Iterator[UsedImage]:
     """Return the images that one object names."""
     where = f"{_SINGULAR[kind]} {each.metadata.namespace}/{each.metadata.name}{at}"
-    if kind == "controllerrevisions":
-        texts = list(_anywhere(each.data))
-    elif kind == "pods":
-        texts = [*_in_pod(each.spec), *_reported(each)]
-    elif kind == "cronjobs":
-        template = (each.spec.get("jobTemplate") or {}).get("spec") or {}
-        texts = list(_in_pod((template.get("template") or {}).get("spec") or {}))
-    else:
-        texts = list(_in_pod((each.spec.get("template") or {}).get("spec") or {}))
-    for text in texts:
+    for text in (*_in_spec(each.spec), *_reported(each), *_anywhere(each.data)):
         name = image_name(text.removeprefix(_PULLABLE))
         if name is not None:
             yield UsedImage(name, where)
 
 
-_CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
+def _in_spec(spec: _Spec | None) -> Iterator[str]:
+    """Return the images in a specification, or in the template that it holds."""
+    if spec is None:
+        return
+    for containers in (spec.init_containers, spec.containers, spec.ephemeral_containers):
+        for container in containers or ():
+            if container.image:
+                yield container.image
+    for volume in spec.volumes or ():
+        if volume.image is not None and volume.image.reference:
+            yield volume.image.reference
+    for template in (spec.template, spec.job_template):
+        if template is not None:
+            yield from _in_spec(template.spec)
 
 
-def _in_pod(spec: dict[str, Any]) -> Iterator[str]:
-    """Return the images in a pod's specification."""
-    for field in _CONTAINERS:
-        for container in spec.get(field) or ():
-            if container.get("image"):
-                yield str(container["image"])
-    for volume in spec.get("volumes") or ():
-        if (volume.get("image") or {}).get("reference"):
-            yield str(volume["image"]["reference"])
-
-
-def _reported(pod: _Object) -> Iterator[str]:
+def _reported(each: _Object) -> Iterator[str]:
     """Return what the kubelet reports of the images that run.
 
     The digest may be told under the name of another repository or mirror that the runtime found the same image in, so
     it is taken under the name in the specification too: its tag may point elsewhere by now.
     """
-    for field in _CONTAINERS:
-        wanted = {each.get("name"): str(each.get("image", "")) for each in pod.spec.get(field) or ()}
-        for status in pod.status.get(f"{field.removesuffix('s')}Statuses") or ():
-            identifier = str(status.get("imageID") or "")
-            yield str(status.get("image") or "")
-            yield identifier
-            _, at, digest = identifier.partition("@")
-            name = image_name(wanted.get(status.get("name"), ""))
+    spec, status = each.spec, each.status
+    if spec is None or status is None:
+        return
+    for containers, statuses in (
+        (spec.init_containers, status.init_container_statuses),
+        (spec.containers, status.container_statuses),
+        (spec.ephemeral_containers, status.ephemeral_container_statuses),
+    ):
+        wanted = {container.name: container.image or "" for container in containers or ()}
+        for reported in statuses or ():
+            yield from (reported.image or "", reported.image_id or "")
+            _, at, digest = (reported.image_id or "").partition("@")
+            name = image_name(wanted.get(reported.name, ""))
             if at and name is not None:
                 yield f"{name.registry}/{name.repository}@{digest}"
 
 
-def _anywhere(node: Any) -> Iterator[str]:
-    """Return the images of every pod's specification at any depth of a controller's own data."""
-    waiting = [node]
+def _anywhere(data: Any) -> Iterator[str]:
+    """Return the images of every pod's specification at any depth of a ControllerRevision's data."""
+    waiting = [data]
     while waiting:
         here = waiting.pop()
         if isinstance(here, dict):
             if any(isinstance(here.get(field), list) for field in _CONTAINERS):
-                yield from _in_pod(here)
+                yield from _in_spec(msgspec.convert(here, _Spec))
             waiting.extend(here.values())
         elif isinstance(here, list):
             waiting.extend(here)
+
+
+_CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 
 
 def _runs_in_cluster() -> bool:

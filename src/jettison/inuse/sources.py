@@ -7,6 +7,7 @@ is marked optional is named in the report instead.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from jettison.errors import InUseError
@@ -69,6 +70,7 @@ def gather(sources: Sequence[NamedSource]) -> Gathered:
     return Gathered(tuple(images), counts, silent)
 
 
+@lru_cache(maxsize=1 << 16)
 def image_name(text: str) -> ImageName | None:
     """Read a name that a runtime gave, None for what no registry can have: an image's id, or a name that is none.
 
