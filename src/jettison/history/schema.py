@@ -121,7 +121,8 @@ configs = Table(
     Column("first_seen", UtcDateTime, nullable=False),
 )
 
-# What became of images after they were pushed: when they were pulled, and when jettison first saw their tags.
+# What became of images after they were pushed: when they were pulled, and when jettison first saw their tags. There may
+# be a row for each tag, and a key makes most of a row: without a number of its own SQLite keeps it once, not twice.
 
 pulls = Table(
     "pulls",
@@ -131,6 +132,7 @@ pulls = Table(
     Column("reference", Text, primary_key=True),  # a tag or a digest
     Column("last", UtcDateTime, nullable=False),
     Column("count", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 pull_spans = Table(
@@ -139,6 +141,7 @@ pull_spans = Table(
     Column("registry", Text, primary_key=True),
     Column("since", UtcDateTime, primary_key=True),
     Column("until", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 pull_logs = Table(
@@ -150,6 +153,7 @@ pull_logs = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("own_log", Boolean, nullable=False),  # the registry's own: each request stands in it twice
     Column("imported", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 seen_repositories = Table(
@@ -158,6 +162,7 @@ seen_repositories = Table(
     Column("registry", Text, primary_key=True),
     Column("repository", Text, primary_key=True),
     Column("since", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 seen_tags = Table(
@@ -168,4 +173,5 @@ seen_tags = Table(
     Column("tag", Text, primary_key=True),
     Column("digest", Text, nullable=False),
     Column("since", UtcDateTime),  # NULL: it was there when the repository was first looked at
+    sqlite_with_rowid=False,
 )

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("last", moment, nullable=False),
         sa.Column("count", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("registry", "repository", "reference", name="pk_pulls"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "pull_spans",
@@ -27,6 +28,7 @@ def upgrade() -> None:
         sa.Column("since", moment, nullable=False),
         sa.Column("until", moment, nullable=False),
         sa.PrimaryKeyConstraint("registry", "since", name="pk_pull_spans"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "pull_logs",
@@ -37,6 +39,7 @@ def upgrade() -> None:
         sa.Column("own_log", sa.Boolean, nullable=False),
         sa.Column("imported", moment, nullable=False),
         sa.PrimaryKeyConstraint("registry", "head", "content", name="pk_pull_logs"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "seen_repositories",
@@ -44,6 +47,7 @@ def upgrade() -> None:
         sa.Column("repository", sa.Text, nullable=False),
         sa.Column("since", moment, nullable=False),
         sa.PrimaryKeyConstraint("registry", "repository", name="pk_seen_repositories"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "seen_tags",
@@ -53,4 +57,5 @@ def upgrade() -> None:
         sa.Column("digest", sa.Text, nullable=False),
         sa.Column("since", moment),
         sa.PrimaryKeyConstraint("registry", "repository", "tag", name="pk_seen_tags"),
+        sqlite_with_rowid=False,
     )
