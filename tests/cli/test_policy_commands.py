@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from tests.cli.commands import Command
 
+from jettison.testing.images import image, push
+from jettison.testing.registry_server import RegistryServer
+
 POLICY = 'policies: [{repositories: "**", rules: [{name: r, tags: {version: "*"}, keep: {newest: 1}}]}]\n'
 
 
@@ -88,3 +91,60 @@ def test_a_record_of_another_format_is_refused(command: Command, policy: Path, t
     told = command("forecast", "--inventory", record, "--policy", policy)
     assert told.status == 2
     assert "record format 99" in told.message
+
+
+# diff, record.
+
+
+@pytest.fixture
+def filled(registry_31: RegistryServer) -> RegistryServer:
+    for number in range(3):
+        push(registry_31.url, "team/app", image(seed=number), f"{number}.0")
+    return registry_31
+
+
+def test_diff_on_a_registry_and_on_a_record_of_it(
+    filled: RegistryServer, command: Command, policy: Path, tmp_path: Path
+) -> None:
+    other, record = tmp_path / "new.yaml", tmp_path / "record.json"
+    other.write_text(POLICY.replace("newest: 1", "newest: 2"))
+    assert command("policy", "record", filled.url, "-o", record).status == 0
+    for source in ((filled.url,), ("--inventory", record)):
+        told = command("policy", "diff", policy, other, *source)
+        assert (told.status, told.err) == (0, "")
+        assert "team/app:1.0" in told.out
+        assert "Of 3 tags 0 more would go, 1 would stay that go now" in told.out
+        assert command("policy", "diff", policy, other, *source, "--detailed-exitcode").status == 10
+        assert command("policy", "diff", policy, policy, *source, "--detailed-exitcode").status == 0
+        document = command("policy", "diff", other, policy, *source, "--json").document
+        assert [(each["tag"], each["kept"], each["was_kept"]) for each in document["goes"]] == [("1.0", False, True)]
+        assert document["new_frees"] > document["old_frees"] > 0
+    planned = command("plan", filled.url, "--policy", policy, "--delete-by", "digest", "--json").document
+    assert document["new_frees"] == planned["totals"]["frees"]
+
+
+def test_a_recorded_inventory_as_a_case(filled: RegistryServer, command: Command, policy: Path, tmp_path: Path) -> None:
+    assert command("policy", "record", filled.url, "-o", tmp_path / "team.json.gz").status == 0
+    cases = tmp_path / "cases.yaml"
+    cases.write_text(
+        "policy: policy.yaml\n"
+        "cases: [{name: a, inventory: team.json.gz, keep: ['team/app:2.*'], expire: ['*/app:0.0'], others: expire}]\n"
+    )
+    told = command("policy", "test", cases)
+    assert (told.status, told.out) == (0, "1 case over 3 images: all as they should be.\n")
+    cases.write_text("policy: policy.yaml\ncases: [{name: a, inventory: team.json.gz, keep: ['2.0']}]\n")
+    assert "write REPOSITORY:TAG" in command("policy", "test", cases).message
+
+
+def test_two_sources_are_one_too_many(command: Command, policy: Path, tmp_path: Path) -> None:
+    told = command("policy", "diff", policy, policy, "http://127.0.0.1:1", "--inventory", tmp_path / "x")
+    assert told.status == 2
+    assert "--inventory stands instead of a registry" in told.message
+
+
+# schema.
+
+
+def test_schema_prints_the_committed_one(command: Command) -> None:
+    committed = Path(__file__).parents[2] / "docs" / "policy.schema.json"
+    assert command("policy", "schema").out == committed.read_text("utf-8")

@@ -11,6 +11,7 @@ _COMMANDS: Final = {
     "import": ("jettison.cli.policy_import", "Turn the retention policy of another system into ours."),
     "test": ("jettison.cli.policy_test", "Run cases that say what a policy must keep."),
     "schema": ("jettison.cli.policy_schema", "Print the JSON Schema of policy files, for editors."),
+    "diff": ("jettison.cli.policy_diff", "Show what another policy would change in a registry."),
     "record": ("jettison.cli.policy_record", "Write down what a registry holds, to try policies on."),
 }
 
