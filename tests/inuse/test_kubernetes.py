@@ -86,8 +86,8 @@ def test_init_and_ephemeral_containers_and_image_volumes(kubernetes_api: Kuberne
 def test_an_image_volume_is_found_where_the_server_keeps_it() -> None:
     volumes = [{"name": "v", "image": {"reference": f"{REGISTRY}/model:1"}}, {"name": "w", "emptyDir": {}}]
     page = kubernetes._decode(json.dumps({"items": [{"metadata": {}, "spec": {"volumes": volumes}}]}))
-    (pod,) = page.items or ()
-    assert [str(image.name) for image in kubernetes.images_of("pods", pod, "")] == [f"{REGISTRY}/model:1"]
+    assert page.items
+    assert [str(image.name) for image in kubernetes.images_of("pods", page.items[0], "")] == [f"{REGISTRY}/model:1"]
 
 
 @pytest.mark.parametrize(
