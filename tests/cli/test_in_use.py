@@ -228,6 +228,28 @@ def test_a_storage_without_any_name_of_a_registry_keeps_every_image_that_runs(
     assert [action["tags"] for action in named["actions"]] == [["1.0"]]
 
 
+def test_what_runs_is_shown_without_asking_the_registry(command: Command, tmp_path: Path) -> None:
+    listed, policy, config = tmp_path / "images", tmp_path / "policy.yaml", tmp_path / "jettison.yaml"
+    listed.write_text("registry.example/app:1 rack 7\nregistry.svc:5000/app:2\nnginx\n")
+    policy.write_text(POLICY.replace("docker", "machines"))
+    config.write_text(f"""
+in_use: {{machines: {{file: {listed}}}, lost: {{file: {tmp_path}/nowhere, optional: true}}}}
+registries: {{team: {{url: "https://registry.example", policy: {policy}, in_use: [lost]}}}}
+""")
+    shown = command("in-use", "team", "--config", config)
+    assert shown.status == 0
+    assert "1 tag or digest of this registry in use (machines 3 images)" in shown.out
+    assert "of registry.svc:5000, which is not among its names: app" in shown.out
+    assert "not asked: lost" in shown.out
+    document = command("in-use", "team", "--config", config, "--alias", "registry.svc:5000", "--json").document
+    assert document["in_use"] == [
+        {"repository": "app", "reference": "1", "where": "rack 7"},
+        {"repository": "app", "reference": "2", "where": f"listed in {listed}"},
+    ]
+    assert document["elsewhere"] == {"docker.io": ["library/nginx"]}
+    assert command("in-use", "https://registry.example").message.startswith("nothing says what to ask")
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "quarantine": ("jettison.cli.quarantine", "Look at what was collected; bring it back, or purge it."),
     "explain": ("jettison.cli.explain", "Tell why one image stays or goes, and when it will expire."),
     "forecast": ("jettison.cli.forecast", "Show what will expire when, and what that frees."),
+    "in-use": ("jettison.cli.in_use", "Show what runs, and which images that keeps."),
     "usage": ("jettison.cli.usage", "Show how much space each repository takes."),
     "pulls": ("jettison.cli.pulls", "Learn from logs which images are pulled."),
     "history": ("jettison.cli.history", "Show what earlier runs did."),
