@@ -147,7 +147,8 @@ def _clause(rule: Rule) -> list[Node] | None:
     """
     selected = [_selected(each) for each in rule.tags]
     wanted = [each for each in selected if each != _ALL]
-    tags: Node = {"all": wanted} if len(wanted) > 1 else wanted[0] if wanted else {}
+    each_one: list[Node] = [{"any": each} if isinstance(each, list) else each for each in wanted]
+    tags: Node = {"all": each_one} if len(wanted) > 1 else wanted[0] if wanted else {}
     where: list[Node] = [{"tags": tags}] if wanted else []
     if rule.template in COUNTS:
         if rule.value == 0:
