@@ -16,7 +16,8 @@ from jettison.history.registry_url import canonical
 from jettison.history.schema import seen_repositories, seen_tags
 from jettison.oci.digest import Digest
 
-_BATCH: Final = 300
+_REPOSITORIES: Final = 300
+_TAGS: Final = 20_000
 
 
 class FirstSeen:
@@ -34,22 +35,22 @@ class FirstSeen:
         one when it comes back.
         """
         name = canonical(registry)
-        changes = _Changes(now)
         found: dict[str, dict[str, datetime]] = {}
-        with self._database.reading() as connection:
-            for batch in _batches(tags):
+        for batch in _batches(tags):
+            changes = _Changes(now)
+            with self._database.reading() as connection:
                 looked, before = _read(connection, name, list(batch))
-                for repository, present in batch.items():
-                    known = before.get(repository, {})
-                    changes.compare(repository, known, present, is_first=repository not in looked)
-                    found[repository] = {
-                        tag: since
-                        for tag, digest in present.items()
-                        if (since := _since(known.get(tag), digest, repository in looked, now)) is not None
-                    }
-        if changes.any:
-            with self._database.writing() as writing:
-                changes.write(writing, self._database, name)
+            for repository, present in batch.items():
+                known = before.get(repository, {})
+                changes.compare(repository, known, present, is_first=repository not in looked)
+                found[repository] = {
+                    tag: since
+                    for tag, digest in present.items()
+                    if (since := _since(known.get(tag), digest, repository in looked, now)) is not None
+                }
+            if changes.any:
+                with self._database.writing() as writing:
+                    changes.write(writing, self._database, name)
         return found
 
 
@@ -132,6 +133,14 @@ def _read(
 
 
 def _batches(tags: Mapping[str, Mapping[str, Digest]]) -> Iterator[dict[str, Mapping[str, Digest]]]:
-    names = sorted(tags)
-    for start in range(0, len(names), _BATCH):
-        yield {name: tags[name] for name in names[start : start + _BATCH]}
+    """Yield repositories in groups that are looked up together, in the order of their names."""
+    batch: dict[str, Mapping[str, Digest]] = {}
+    held = 0
+    for name in sorted(tags):
+        batch[name] = tags[name]
+        held += len(tags[name])
+        if len(batch) >= _REPOSITORIES or held >= _TAGS:
+            yield batch
+            batch, held = {}, 0
+    if batch:
+        yield batch
