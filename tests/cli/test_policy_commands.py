@@ -1,6 +1,9 @@
 """The commands on policies: check, test, record, schema, diff, new."""
 
 import json
+import os
+import pty
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,3 +151,64 @@ def test_two_sources_are_one_too_many(command: Command, policy: Path, tmp_path: 
 def test_schema_prints_the_committed_one(command: Command) -> None:
     committed = Path(__file__).parents[2] / "docs" / "policy.schema.json"
     assert command("policy", "schema").out == committed.read_text("utf-8")
+
+
+# new.
+
+
+def test_new_proposes_what_check_accepts(filled: RegistryServer, command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    told = command("policy", "new", filled.url, "--releases", 2, "-o", file)
+    assert (told.status, told.out) == (0, "")
+    assert "it would delete 1 of 3 tags now" in told.err
+    assert command("policy", "check", file, "--strict").status == 0
+    planned = command("plan", filled.url, "--policy", file, "--delete-by", "digest", "--json").document
+    assert [each["tags"] for each in planned["actions"]] == [["0.0"]]
+    again = command("policy", "new", filled.url, "-o", file)
+    assert again.status == 2
+    assert "is there already" in again.message
+    document = command("policy", "new", filled.url, "--json").document
+    assert (document["tags"], document["deleted_tags"]) == (3, 0)
+    assert command("policy", "new", filled.url).out == document["policy"]
+
+
+@pytest.mark.parametrize("option", ["--age", "--untagged", "--max-deletions"])
+def test_new_refuses_what_is_no_span_or_limit(command: Command, option: str) -> None:
+    told = command("policy", "new", "http://127.0.0.1:1", option, "soon")
+    assert told.status == 2
+    assert "'soon' is no" in told.message
+
+
+def test_new_asks_on_a_terminal(filled: RegistryServer, tmp_path: Path) -> None:
+    push(filled.url, "team/app", image(seed="b"), "main-0867a188")
+    file = tmp_path / "policy.yaml"
+    script = f"{sys.executable} -m jettison policy new {filled.url} --builds 4 -o {file}"
+    told = on_terminal(script, {"Keep the newest [10]": "7", "younger than [14d]": "soon", "is no span": "3d"})
+    assert "main-0867a188" not in told.split("Keep the newest")[0]
+    text = file.read_text()
+    assert "keep: {newest: 7}" in text
+    assert "newest: 4, by: pushed, per: branch, within: 3d" in text
+    assert "untagged: {keep: {within: 7d}}" in text
+
+
+def on_terminal(script: str, answers: dict[str, str]) -> str:
+    """Run a command on a terminal of its own; answer each question once, and any other with the default."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execvp("/bin/sh", ["/bin/sh", "-c", script])
+    told, answered = "", 0
+    try:
+        while True:
+            told += os.read(terminal, 4096).decode()
+            fresh = told[answered:]
+            if fresh.endswith("]: "):
+                found = next((each for each in answers if each in fresh), None)
+                os.write(terminal, f"{answers.pop(found) if found else ''}\n".encode())
+                answered = len(told)
+    except OSError:  # how a terminal tells that its other end is closed
+        pass
+    finally:
+        os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, told
+    assert answers == {}, told
+    return told

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jettison.policy.names import Book, UnknownNamesError
@@ -22,6 +22,7 @@ EXPRESSIONS = st.recursive(
 NAMES = st.text("ab1.-", max_size=6)
 
 
+@settings(deadline=None)
 @given(EXPRESSIONS, NAMES)
 def test_a_name_is_in_the_set_where_the_expression_matches_it(expression: str, name: str) -> None:
     book = Book()
@@ -32,6 +33,7 @@ def test_a_name_is_in_the_set_where_the_expression_matches_it(expression: str, n
         assert (book.shortest(book.without(one, names)) == name) is (match(expression, name) is None)
 
 
+@settings(deadline=None)
 @given(EXPRESSIONS)
 def test_the_shortest_name_of_a_set_is_in_it(expression: str) -> None:
     book = Book()

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from tests.policy.importers.replay import cases_of, options_of
@@ -178,6 +178,7 @@ CLAUSES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(CLAUSES, st.booleans())
 def test_both_take_any_composition(keep: dict[str, Any], broken: bool) -> None:
     if broken:

@@ -12,6 +12,7 @@ _COMMANDS: Final = {
     "test": ("jettison.cli.policy_test", "Run cases that say what a policy must keep."),
     "schema": ("jettison.cli.policy_schema", "Print the JSON Schema of policy files, for editors."),
     "diff": ("jettison.cli.policy_diff", "Show what another policy would change in a registry."),
+    "new": ("jettison.cli.policy_new", "Propose a policy from what is in a registry."),
     "record": ("jettison.cli.policy_record", "Write down what a registry holds, to try policies on."),
 }
 
