@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from jettison.app.collect_online import OnlineCollector, Servers
+from jettison.app.collect_online import OnlineCollector, Pace, Servers
 from jettison.app.collection_report import CollectionReport
 from jettison.collect.safety import Barriers, Margins
 from jettison.oci.digest import Digest
@@ -49,7 +49,8 @@ async def collect(
         collector = OnlineCollector(
             lease,
             LocalStorage(root),
-            Servers(clients, started, cacheless),
+            # As many at once as there ever were: the tests look for what goes wrong, and meet more of it.
+            Servers(clients, started, cacheless, Pace(at_once=16, rest=0.0)),
             margins=margins,
             barriers=barriers,
             run="a test",

@@ -38,9 +38,19 @@ from jettison.storage.roots import KnownReferences
 from jettison.storage.sweep import survey
 
 _PROBLEMS_AT_MOST: Final = 50
-_WORKERS: Final = 1
-"""Requests at once. People push and pull meanwhile: two at once made one pull in a hundred wait four times as long."""
 JobT = TypeVar("JobT")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How hard the servers are asked: `at_once` requests, each followed by a rest of so many times as long as it took.
+
+    People push and pull meanwhile. On two cores two at once without rest made one pull in a hundred wait four times as
+    long; one with a rest is hardly noticed (benchmarks/latency).
+    """
+
+    at_once: int = 1
+    rest: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,7 @@ class Servers:
     replicas: Sequence[RegistryClient]
     started: datetime | None = None
     cacheless: bool = False
+    pace: Pace = Pace()
 
 
 class OnlineCollector:
@@ -227,7 +238,7 @@ class OnlineCollector:
                 self._refused(error, client)
             strange.add(link.repository)
 
-        await _each([(client, link) for client in self._servers.replicas for link in samples.values()], one)
+        await self._each([(client, link) for client in self._servers.replicas for link in samples.values()], one)
         known = [suspect for suspect in suspects if not any(link.repository in strange for link in suspect.links)]
         self.report.given_up += len(suspects) - len(known)
         return known
@@ -298,7 +309,7 @@ class OnlineCollector:
                 self._refused(error, client)
             self._step("unlinked-one")
 
-        await _each(
+        await self._each(
             [(client, link, suspect) for client in self._servers.replicas for link, suspect in links.items()], one
         )
         return given_up
@@ -353,7 +364,7 @@ class OnlineCollector:
             for link in suspect.links
             for client in self._servers.replicas
         ]
-        await _each(jobs, one)
+        await self._each(jobs, one)
         return stale, used, failed
 
     async def _forgets_unknown(self, links: LinkSurvey) -> bool:
@@ -381,15 +392,15 @@ class OnlineCollector:
         if problem not in self.report.problems and len(self.report.problems) < _PROBLEMS_AT_MOST:
             self.report.problems.append(problem)
 
+    async def _each(self, jobs: Sequence[JobT], work: Callable[[JobT], Awaitable[None]]) -> None:
+        """Do all jobs at the servers' pace."""
+        waiting = iter(jobs)
+        pace = self._servers.pace
 
-async def _each(jobs: Sequence[JobT], work: Callable[[JobT], Awaitable[None]]) -> None:
-    """Do all jobs, each followed by a rest as long as it took: half of the time the servers hear nothing of us."""
-    waiting = iter(jobs)
+        async def worker() -> None:
+            for job in waiting:
+                began = time.monotonic()
+                await work(job)
+                await asyncio.sleep(pace.rest * (time.monotonic() - began))
 
-    async def worker() -> None:
-        for job in waiting:
-            began = time.monotonic()
-            await work(job)
-            await asyncio.sleep(time.monotonic() - began)
-
-    await asyncio.gather(*(worker() for _ in range(min(_WORKERS, len(jobs)))))
+        await asyncio.gather(*(worker() for _ in range(min(pace.at_once, len(jobs)))))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from jettison.app.access import Access
 from jettison.app.clean import Recorder
-from jettison.app.collect_online import OnlineCollector, Servers
+from jettison.app.collect_online import OnlineCollector, Pace, Servers
 from jettison.app.collection_report import CollectionReport
 from jettison.app.same_storage import show_same_storage
 from jettison.app.serving import ServerFacts
@@ -23,17 +23,21 @@ from jettison.storage.roots import KnownReferences
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """The addresses at which servers work on one storage; they take the same credentials. `facts` are of the first."""
+    """The addresses at which servers work on one storage; they take the same credentials.
+
+    `facts` are of the first; `pace` is how hard they are asked.
+    """
 
     access: Access
     others: tuple[str, ...] = ()
     facts: ServerFacts | None = None
+    pace: Pace = Pace()
 
     def servers(self, clients: Sequence[RegistryClient]) -> Servers:
         """Return what is known of all of them together: of replicas beside the first nobody knows start and cache."""
         if self.facts is None or self.others:
-            return Servers(clients)
-        return Servers(clients, self.facts.started, self.facts.cacheless)
+            return Servers(clients, pace=self.pace)
+        return Servers(clients, self.facts.started, self.facts.cacheless, self.pace)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[list[RegistryClient]]:
