@@ -1,6 +1,5 @@
 """ConfigFacts: what retention needs from an image's config blob (image-spec, config.md)."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,8 +9,7 @@ EARLIEST_DATE: Final = datetime(1990, 1, 1, tzinfo=UTC)
 """An earlier date is a build tool's placeholder (0001, 1970, 1980), so it counts as unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFacts:
+class ConfigFacts(msgspec.Struct, frozen=True, gc=False):
     """When an image says it was created (None: it does not say, or says a placeholder) and for which platform."""
 
     created: datetime | None = None

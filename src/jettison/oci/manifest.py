@@ -1,6 +1,9 @@
-"""Manifest: what a manifest's bytes say about other content (image-spec, manifest.md and image-index.md)."""
+"""Manifest: what a manifest's bytes say about other content (image-spec, manifest.md and image-index.md).
 
-from dataclasses import dataclass
+An inventory has millions of these values, so they are msgspec's: quicker to make, and nothing that the collector of
+cycles has to walk.
+"""
+
 from enum import StrEnum
 from typing import Final
 
@@ -26,8 +29,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(msgspec.Struct, frozen=True, gc=False):
     """A reference to content: its media type, digest and size in bytes (image-spec, descriptor.md)."""
 
     media_type: str
@@ -40,8 +42,7 @@ class Descriptor:
         return media_types.is_foreign(self.media_type)
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True, gc=False):
     """One manifest, and all that it refers to.
 
     `blobs` are the config and the layers (or an artifact's blobs), `children` the manifests of an index, `subject` the
