@@ -124,7 +124,7 @@ def test_the_account_is_found_on_the_line_that_tells_of_the_sign_in() -> None:
     reader = LogReader()
     signed_in = registry_text(request="77").replace("response completed", "authorized request")
     signed_in = signed_in.partition(" http.response")[0] + " auth.user.name=ci\n"
-    assert reader.read(signed_in.rstrip().encode()) == [Line(NOON.replace(microsecond=322581), None)]
+    assert reader.read(signed_in.rstrip().encode()) == [Line(NOON.replace(microsecond=322581), None, False)]
     (line,) = reader.read(registry_text(request="77").rstrip().encode()) or []
     assert line.request is not None
     assert line.request.client.account == "ci"
@@ -138,6 +138,30 @@ def test_the_registry_tells_of_each_request_twice_and_it_counts_once() -> None:
     assert reader.own_log
     again = LogReader(own_log=True)
     assert again.read(combined().rstrip().encode()) == [Line(NOON, None)]
+
+
+def test_what_shows_that_pulls_would_be_logged() -> None:
+    """A log of errors, of pushes, or of another site, holds no pull whoever pulls: nobody may take that for disuse."""
+    shows = {
+        combined("/v2/"): True,
+        combined("/v2/team/app/tags/list", status=404): True,
+        combined("/"): False,
+        combined("/other/v2/a/manifests/b"): False,
+        traefik_json("/v2/"): True,
+        traefik_json("/"): False,
+        registry_text("/v2/"): True,
+        registry_json("/v2/"): True,
+        registry_text(status=404): False,
+        registry_text("/v2/").partition(" http.")[0] + "\n": False,
+        'time="2026-11-24T12:00:00Z" level=error msg="unable to watch" provider=docker\n': False,
+        '{"level":"info","msg":"listening","time":"2026-11-24T12:00:00Z"}\n': False,
+        json.dumps(event(kind="blobs")): True,
+        json.dumps(event(action="push")): False,
+    }
+    for line, answers in shows.items():
+        found = read(line)
+        assert found is not None, line
+        assert found[0].shows_answers == answers, line
 
 
 def test_a_registry_that_logs_errors_only_is_read_by_its_combined_lines() -> None:

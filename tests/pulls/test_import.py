@@ -171,6 +171,21 @@ def test_dates_in_the_future_keep_but_are_no_coverage(history: History, tmp_path
     assert history.pulls.pulled(REGISTRY, ["team/app"])["team/app"]["2.0"] == LATER + 9 * DAY
 
 
+def test_a_log_without_pulls_proves_disuse_only_where_pulls_would_stand_in_it(history: History, tmp_path: Path) -> None:
+    errors, pushes, quiet = tmp_path / "errors.log", tmp_path / "pushes.json", tmp_path / "quiet.log"
+    site = tmp_path / "site.log"
+    site.write_text(combined("/index.html"))
+    errors.write_text(registry_text(status=404))
+    pushes.write_text(envelope(event(action="push")))
+    for path in (errors, pushes, site):
+        (report,) = bring(history, path)
+        assert (report.pulls, report.unrecognised, report.since) == (0, 0, None)
+        assert history.pulls.spans(REGISTRY) == ()
+    quiet.write_text(combined("/v2/"))
+    bring(history, quiet)
+    assert history.pulls.spans(REGISTRY) == (Span(NOON, NOON),)
+
+
 def test_a_compressed_log_that_ends_early_is_read_as_far_as_it_goes(history: History, tmp_path: Path) -> None:
     log = tmp_path / "access.log.gz"
     tags = [f"{number}.0" for number in range(3000)]

@@ -218,7 +218,9 @@ def test_what_nobody_pulled_for_long_goes_and_the_rest_stays(
     line = (tmp_path / "nginx/old.log").read_text()
     aged = tmp_path / "aged.log"
     days = [now - timedelta(days=days) for days in range(40, -1, -1)]
-    quiet = "".join(f'10.1.2.3 - - [{day:%d/%b/%Y:%H:%M:%S +0000}] "GET / HTTP/1.1" 200 5 "-" "curl"\n' for day in days)
+    quiet = "".join(
+        f'10.1.2.3 - - [{day:%d/%b/%Y:%H:%M:%S +0000}] "GET /v2/ HTTP/1.1" 200 2 "-" "curl"\n' for day in days
+    )
     aged.write_text(line.replace(f"[{now:%d/%b/%Y}", f"[{days[0]:%d/%b/%Y}") + quiet)
     assert command("pulls", "import", "--registry", registry.url, aged, front.log).status == 0
     assert goes() == {"old", "never"}

@@ -132,14 +132,19 @@ class _Decompressed(io.RawIOBase):
 
 @contextmanager
 def opened_log(name: str) -> Iterator[PullLog]:
-    """Give the log that `name` names. `-` is standard input: it is copied first, since a log is read more than once."""
-    if name != STDIN:
-        yield PullLog(name, Path(name))
+    """Give the log that `name` names. Standard input (`-`) and pipes are copied first: a log is read more than once."""
+    path = Path(name)
+    if name != STDIN and (path.is_file() or path.is_dir() or not path.exists()):
+        yield PullLog(name, path)
         return
     with tempfile.NamedTemporaryFile(prefix="jettison-") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy, _CHUNK)
+        if name == STDIN:
+            shutil.copyfileobj(sys.stdin.buffer, copy, _CHUNK)
+        else:
+            with path.open("rb") as pipe:
+                shutil.copyfileobj(pipe, copy, _CHUNK)
         copy.flush()
-        yield PullLog("standard input", Path(copy.name))
+        yield PullLog("standard input" if name == STDIN else name, Path(copy.name))
 
 
 def new_hash() -> Hash:

@@ -166,10 +166,10 @@ class _Work:
             report.unrecognised += bool(body.strip())
             report.lines -= not body.strip()
             return
-        for moment, request in found:
+        for moment, request, shows_answers in found:
             if moment > self._importer.now + _AHEAD:
                 report.future += 1
-            else:
+            elif shows_answers:
                 self._spans.add(moment)
                 report.since = min(report.since or moment, moment)
                 report.until = max(report.until or moment, moment)

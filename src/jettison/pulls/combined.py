@@ -36,12 +36,13 @@ class CombinedFormat:
         if self._moment is None:
             return None
         if b"/manifests/" not in found["request"] or found["status"] == b"-":
-            return Line(self._moment, None)
+            return Line(self._moment, None, b" /v2/" in found["request"])
         words = found["request"].decode(errors="replace").split(" ")
         if len(words) < 2:
-            return Line(self._moment, None)
+            return Line(self._moment, None, shows_answers=False)
         client = Client(_text(found["agent"]), _text(found["account"]), host_of(_text(found["address"])))
-        return Line(self._moment, manifest_request(self._moment, words[0], words[1], int(found["status"]), client))
+        request = manifest_request(self._moment, words[0], words[1], int(found["status"]), client)
+        return Line(self._moment, request, request is not None or words[1].startswith("/v2/"))
 
 
 def _text(value: bytes | None) -> str:

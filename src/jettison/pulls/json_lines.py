@@ -53,12 +53,13 @@ class RegistryJson:
         moment = iso_moment(fields.time or fields.timestamp)
         if moment is None or (fields.msg is None and fields.message is None):
             return None
-        self.told |= fields.status is not None and fields.level == "info"
+        is_answer = fields.status is not None and fields.level == "info"
+        self.told |= is_answer
         self._accounts.note(fields.identifier, fields.account)
         if fields.status is None:
-            return Line(moment, None)
+            return Line(moment, None, is_answer)
         client = Client(fields.agent, fields.account or self._accounts.of(fields.identifier), host_of(fields.address))
-        return Line(moment, manifest_request(moment, fields.method, fields.uri, fields.status, client))
+        return Line(moment, manifest_request(moment, fields.method, fields.uri, fields.status, client), is_answer)
 
 
 class TraefikJson:
@@ -75,7 +76,8 @@ class TraefikJson:
         status = fields.traefik_status or fields.origin_status or 0
         account = "" if fields.traefik_account == "-" else fields.traefik_account
         client = Client(fields.traefik_agent, account, host_of(fields.traefik_client))
-        return Line(moment, manifest_request(moment, fields.traefik_method, fields.traefik_path, status, client))
+        request = manifest_request(moment, fields.traefik_method, fields.traefik_path, status, client)
+        return Line(moment, request, fields.traefik_path.startswith("/v2/"))
 
 
 def _decode(line: bytes) -> _Fields | None:

@@ -34,22 +34,23 @@ class TextFormat:
         if moment is None:
             return None
         has_status = _STATUS in line
-        self.told |= has_status and b" level=info " in line
+        is_answer = has_status and b" level=info " in line
+        self.told |= is_answer
         if not (b"/manifests/" in line and (has_status or _ACCOUNT in line)):
-            return Line(moment, None)
+            return Line(moment, None, is_answer)
         pairs = {key: _value(text) for key, text in _PAIR.findall(line.decode(errors="replace")) if key in _KEYS}
         identifier, account = pairs.get("http.request.id", ""), pairs.get("auth.user.name", "")
         self._accounts.note(identifier, account)
         status = pairs.get("http.response.status", "")
         if not status.isdecimal():
-            return Line(moment, None)
+            return Line(moment, None, is_answer)
         client = Client(
             pairs.get("http.request.useragent", ""),
             account or self._accounts.of(identifier),
             host_of(pairs.get("http.request.remoteaddr", "")),
         )
         method, uri = pairs.get("http.request.method", ""), pairs.get("http.request.uri", "")
-        return Line(moment, manifest_request(moment, method, uri, int(status), client))
+        return Line(moment, manifest_request(moment, method, uri, int(status), client), is_answer)
 
 
 def _value(text: str) -> str:

@@ -66,7 +66,8 @@ class Notifications:
         for event in events:
             moment = iso_moment(event.timestamp)
             if moment is not None:
-                lines.append(Line(moment, None if self._was_seen(event.id) else _request(event, moment)))
+                request = None if self._was_seen(event.id) else _request(event, moment)
+                lines.append(Line(moment, request, event.action == "pull"))
         return lines or None
 
     def _was_seen(self, identifier: str) -> bool:

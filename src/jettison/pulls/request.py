@@ -34,10 +34,15 @@ class Request:
 
 
 class Line(NamedTuple):
-    """A line that was understood: when it was written, and the request if it tells of one for a manifest."""
+    """A line that was understood: when it was written, and the request if it tells of one for a manifest.
+
+    `shows_answers`: where this line stands, the registry's pulls would stand too, if there were any. A log that holds
+    errors only, one of another service, or the notifications of pushes, does not show that nobody pulled.
+    """
 
     moment: datetime
     request: Request | None
+    shows_answers: bool = True
 
 
 def manifest_request(moment: datetime, method: str, uri: str, status: int, client: Client) -> Request | None:
