@@ -61,6 +61,9 @@ class Roots:
             manifest = repository.manifests.get(name)  # type: ignore[call-overload]  # a tag is no digest, and finds none
             if manifest is not None:
                 roots.kept.setdefault(manifest.digest, _in_use(where))
+        for tag in repository.tags:
+            if tag.name in used:  # a follower's too, which has no verdict of its own
+                roots.kept.setdefault(tag.digest, _in_use(used[tag.name]))
         return roots
 
 
