@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 
 from jettison.testing.docker_engine import DockerEngine
+from jettison.testing.kubernetes_api import KubernetesApi
 from jettison.testing.programs import REGISTRY_VERSIONS, Missing, MissingPartError, RegistryVersion
 from jettison.testing.registry_server import RegistryServer
 from jettison.testing.tls import TlsFiles
@@ -163,3 +164,12 @@ def docker_engine() -> Iterator[DockerEngine]:
         engine = DockerEngine()
     with engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def kubernetes_api() -> Iterator[KubernetesApi]:
+    """Return a Kubernetes API that all tests share; each uses namespaces of its own."""
+    with missing_part_skips():
+        api = KubernetesApi()
+    with api:
+        yield api

@@ -13,6 +13,7 @@ from tests.conftest import missing_part_skips
 from jettison.testing.connection import Connection
 from jettison.testing.docker_engine import DockerEngine
 from jettison.testing.images import image, index, pull, push
+from jettison.testing.kubernetes_api import KubernetesApi
 from jettison.testing.network import LOOPBACK, free_port
 from jettison.testing.registry_server import RegistryServer
 from jettison.testing.runnable import sleeping_image
@@ -147,6 +148,41 @@ def test_an_index_in_use_by_digest_alone_stays_with_its_platforms(
     assert done.status == 0, done.err
     assert tags(registry) - {"0.9"} == {"1.0"}
     pull(registry.url, APP, str(old.digest))
+
+
+def test_what_a_rollback_in_a_cluster_would_return_to_stays(
+    registry: RegistryServer, kubernetes_api: KubernetesApi, command: Command, tmp_path: Path
+) -> None:
+    """A Deployment runs 3.0 and keeps its ReplicaSet of 1.0, under the name that the cluster has for the registry."""
+    for version in ("1.0", "2.0", "3.0", "4.0"):
+        push(registry.url, APP, image(seed=version), version)
+    namespace = f"rollback-{registry.port}"
+    kubernetes_api.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    for kind, name, version in (("deployments", "web", "3.0"), ("replicasets", "web-1", "1.0")):
+        spec = {"containers": [{"name": "web", "image": f"registry.registry.svc:5000/{APP}:{version}"}]}
+        template = {"metadata": {"labels": {"app": "web"}}, "spec": spec}
+        kubernetes_api.create(
+            "/apis/apps/v1/namespaces/{namespace}/" + kind,
+            {
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": template},
+            },
+        )
+    config = tmp_path / "jettison.yaml"
+    config.write_text(f"""
+in_use: {{production: {{kubernetes: {{contexts: [admin], kubeconfig: {kubernetes_api.kubeconfig}, namespaces: [{namespace}]}}}}}}
+registries:
+  team: {{url: "{registry.url}", keep: 1, in_use: [production], aliases: ["registry.registry.svc:5000"]}}
+""")
+    planned = command("plan", "team", "--config", config, "--kept", "--json").document
+    reasons = {each["tag"]: each["reason"]["text"] for each in planned["kept"]}
+    assert reasons["1.0"] == f"in use: replicaset {namespace}/web-1 in admin"
+    assert reasons["3.0"] == f"in use: deployment {namespace}/web in admin"
+    assert command("run", "team", "--config", config, "--yes").status == 0
+    assert tags(registry) & {"1.0", "2.0", "3.0", "4.0"} == {"1.0", "3.0", "4.0"}
+    config.write_text(config.read_text().replace("[admin]", "[stranger]"))
+    assert command("run", "team", "--config", config, "--yes").status == 3
+    assert tags(registry) & {"1.0", "3.0", "4.0"} == {"1.0", "3.0", "4.0"}
 
 
 def test_the_name_that_containers_have_for_the_registry_is_an_alias(

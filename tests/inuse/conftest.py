@@ -1,13 +1,11 @@
-"""Containers of the tests' own docker engine, removed after each test, and a real Kubernetes API."""
+"""Containers of the tests' own docker engine, removed after each test."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import missing_part_skips
 
 from jettison.testing.docker_engine import DockerEngine
-from jettison.testing.kubernetes_api import KubernetesApi
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -33,12 +31,3 @@ def run_container(docker_engine: DockerEngine) -> Iterator[RunContainer]:
     for image in docker_engine.client.images.list(all=True):
         if image.id not in before:
             docker_engine.client.images.remove(str(image.id), force=True)
-
-
-@pytest.fixture(scope="module")
-def kubernetes_api() -> Iterator[KubernetesApi]:
-    """Return a Kubernetes API that all tests of a module share; each uses namespaces of its own."""
-    with missing_part_skips():
-        api = KubernetesApi()
-    with api:
-        yield api

@@ -46,6 +46,20 @@ services:
     }
 
 
+def test_image_volumes_and_models_count_too(tmp_path: Path) -> None:
+    laid_out(
+        tmp_path,
+        compose_yaml="""
+models: {llm: {model: "registry.example/ai/llm:${SIZE:-7b}"}}
+services:
+  web:
+    image: registry.example/web:1
+    volumes: ["data:/data", {type: image, source: registry.example/assets:3, target: /assets}, {type: bind, source: .}]
+""",
+    )
+    assert images(tmp_path) == {f"{REGISTRY}/{name}" for name in ("ai/llm:7b", "web:1", "assets:3")}
+
+
 def test_variables_come_from_the_environment_over_dot_env(tmp_path: Path) -> None:
     laid_out(tmp_path, compose_yaml="services: {web: {image: 'registry.example/web:${TAG}'}}", _env="TAG=1\n")
     assert images(tmp_path) == {f"{REGISTRY}/web:1"}

@@ -295,6 +295,27 @@ def test_the_current_context_and_the_environment_are_used(
     assert [image.where for image in source.ask()] == [f"pod {namespace}/a"]
 
 
+def test_a_program_of_the_kubeconfig_gives_the_token(
+    kubernetes_api: KubernetesApi, namespace: str, tmp_path: Path
+) -> None:
+    """As cloud providers' kubeconfigs have it (client-go credential plugins)."""
+    pods(kubernetes_api, {**metadata(namespace, "a"), "spec": pod_spec(f"{REGISTRY}/app:1")})
+    version = "client.authentication.k8s.io/v1"
+    credential = {"apiVersion": version, "kind": "ExecCredential", "status": {"token": "token-of-admin"}}
+    (tmp_path / "credential").write_text(json.dumps(credential))
+    document = json.loads(kubernetes_api.kubeconfig.read_text())
+    program = {
+        "apiVersion": version,
+        "command": "cat",
+        "args": [str(tmp_path / "credential")],
+        "interactiveMode": "Never",
+    }
+    document["users"][0]["user"] = {"exec": program}
+    (tmp_path / "kubeconfig").write_text(json.dumps(document))
+    source = KubernetesSource("admin", tmp_path / "kubeconfig", [namespace])
+    assert [str(image.name) for image in source.ask()] == [f"{REGISTRY}/app:1"]
+
+
 def test_in_a_pod_the_service_account_is_used(
     kubernetes_api: KubernetesApi, namespace: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

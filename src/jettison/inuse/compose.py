@@ -1,8 +1,8 @@
 """Images that Compose files name (compose-spec, "image", "Interpolation", "include", "extends").
 
-Every service counts, whatever its profile. Files that a file includes or extends are read too, and so is the override
-file beside one; each file counts by itself, so an image that an override replaces is kept as well. A service without
-`image` is built on its machine and in no registry.
+Every service counts, whatever its profile; so do volumes of type image, and models, which registries hold too. Files
+that a file includes or extends are read as well, and so is the override file beside one; each file counts by itself, so
+an image that an override replaces is kept. A service without `image` is built on its machine and in no registry.
 
 What a variable is worth is found as Compose finds it: in the environment of whoever asks, else in the `.env` beside the
 file. One that is set nowhere and has no default is an error here, where Compose would take nothing for it.
@@ -84,6 +84,8 @@ class _Reader:
             if not isinstance(service, Mapping):
                 raise InUseError(f"{file}: service {name} is no mapping")
             self._service(file, str(name), service, variables)
+        for name, model in _mappings(document.get("models")):
+            self._add(file, f"model {name}", model.get("model"), variables)
         for path, its_variables in self._led_to(file, document, services, variables):
             self.read(path, its_variables, depth + 1)
         for override in (file.with_name(f"{file.stem}.override{ending}") for ending in (".yaml", ".yml")):
@@ -91,16 +93,21 @@ class _Reader:
                 self.read(override, environment_files, depth + 1)
 
     def _service(self, file: Path, name: str, service: Mapping[Any, Any], variables: Mapping[str, str]) -> None:
-        image = service.get("image")
+        self._add(file, f"service {name}", service.get("image"), variables)
+        for volume in _list(service.get("volumes")):
+            if isinstance(volume, Mapping) and volume.get("type") == "image":
+                self._add(file, f"service {name}", volume.get("source"), variables)
+
+    def _add(self, file: Path, who: str, image: object, variables: Mapping[str, str]) -> None:
         if image is None:
             return
         try:
             text = interpolate(str(image), variables)
-            self.images.append(UsedImage(ImageName.parse(text), f"service {name} of {file}"))
+            self.images.append(UsedImage(ImageName.parse(text), f"{who} of {file}"))
         except UnsetVariableError as error:
-            raise InUseError(f"{file}: the image of service {name}, {str(image)!r}: {error}") from error
+            raise InUseError(f"{file}: the image of {who}, {str(image)!r}: {error}") from error
         except ValueError as error:
-            raise InUseError(f"{file}: service {name}: {error}") from error
+            raise InUseError(f"{file}: {who}: {error}") from error
 
     def _variables(self, file: Path, environment_files: Sequence[Path] | None) -> Mapping[str, str]:
         """Return the variables in force: the environment over the file's `.env`, or over those that `include` names."""
@@ -141,6 +148,13 @@ class _Reader:
             raise InUseError(f"{file}: {path} is on another machine; name a local copy, or list its images in a file")
         found = file.parent / path
         return _file_in(found) if found.is_dir() else found
+
+
+def _mappings(value: object) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Return the named mappings in a mapping."""
+    for name, each in value.items() if isinstance(value, Mapping) else ():
+        if isinstance(each, Mapping):
+            yield str(name), each
 
 
 def _list(value: object) -> Sequence[object]:
