@@ -1,208 +1,230 @@
-"""What the cases do not show: other forms of the same policies, what is left out, and what messages hold."""
+"""What the cases do not show: command lines around acr purge, Go's durations, options, and what is told in comments."""
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jettison.errors import PolicyImportError
 from jettison.policy.importers import convert
+from jettison.policy.importers.acr_command import read_command
+from jettison.policy.importers.go_duration import GoDurationError, parse_go_duration
 from jettison.policy.importers.model import Options
+from jettison.policy.parse import parse_policy
 
-ACME = Options(project="acme")
-
-
-def age(value: str, pattern: str | None = None, **more: Any) -> dict[str, Any]:
-    return {"method": "creation_date", "value": value, "tagPattern": pattern, "tagPatternMatches": True} | more
-
-
-def count(value: int, pattern: str | None = None) -> dict[str, Any]:
-    return {"method": "number_of_tags", "value": value, "tagPattern": pattern, "tagPatternMatches": True}
-
-
-def quay(*policies: dict[str, Any], options: Options = ACME) -> tuple[str, tuple[str, ...]]:
-    imported = convert("quay", json.dumps({"policies": policies}), options)
-    return imported.yaml, imported.warnings
-
-
-def test_a_count_after_one_that_cannot_be_said_is_left_out_too() -> None:
-    yaml, warnings = quay(count(5, "^a"), count(4, "(?x)^ b"), count(3), age("10d"))
-    assert [warning.split(":")[0] for warning in warnings] == [
-        "number_of_tags 4, tags that match (?x)^ b",
-        "number_of_tags 3",
-    ]
-    assert "newest: 5" in yaml
-    assert "within: 10d" in yaml
-    assert "newest: 3" not in yaml
-
-
-def test_an_age_that_cannot_be_said_leaves_the_other_ages_and_no_count() -> None:
-    yaml, warnings = quay(age("5d", "(?x)^ b"), age("10d"), count(3))
-    assert len(warnings) == 2
-    assert "keep: {within: 10d, inclusive: true}" in yaml
-
-
-def test_only_so_many_counts_follow_one_another() -> None:
-    yaml, warnings = quay(*(count(number, f"^{number}") for number in range(1, 9)))
-    assert len(warnings) == 2
-    assert "newest: 6" in yaml
-    assert "newest: 7" not in yaml
-    assert len(yaml) < 100_000
-
-
-def test_policies_over_the_same_tags_are_one() -> None:
-    yaml, warnings = quay(count(5, "^v"), count(3, "^v"), age("2w", "^v"), age("10d", "^v"))
-    assert warnings == ()
-    assert "tags: {search: '^v'}" in yaml
-    assert "keep: {all: [{within: 10d, inclusive: true}, {newest: 3, by: pushed, of: tags}]}" in yaml
+PURGE = "purge --filter 'app:^dev-' --ago 7d"
 
 
 @pytest.mark.parametrize(
-    ("policy", "why"),
+    "text",
     [
-        ({"method": "creation_date", "value": "10d", "tagPattern": "^v", "uuid": "1"}, "tagPatternMatches is missing"),
-        ({"method": "creation_date", "value": "9" * 4000 + "d"}, "Invalid value given"),
-        ({"method": "creation_date", "value": "999999999999d"}, "Invalid value given"),
-        ({"method": "number_of_tags", "value": True}, "Invalid value given"),
-        ({"method": ["creation_date"], "value": "1d"}, "Invalid method"),
-        ([], "no object"),
+        f"acr {PURGE}",
+        f"$ acr {PURGE} -r example",
+        f"mcr.microsoft.com/acr/acr-cli:0.18 {PURGE}",
+        f"mcr.microsoft.com/acr/acr-cli:0.18 acr {PURGE}",
+        f'az acr run --cmd "acr {PURGE}" --registry example /dev/null',
+        f'az acr run --cmd="acr {PURGE}" --registry example /dev/null',
+        f'PURGE_CMD="acr {PURGE}"\naz acr task create --name clean --cmd "$PURGE_CMD" --context /dev/null',
+        f"version: v1.1.0\nsteps:\n  - cmd: acr {PURGE}\n    timeout: 3600\n",
+        "acr purge \\\n  --filter 'app:^dev-' \\\r\n  --ago 7d\n",
+        "#!/bin/sh\nset -e\n/usr/bin/acr purge --ago=7d -f 'app:^dev-' # weekly\necho done --keep 5",
+        "acr purge -f'app:^dev-' --ago 7d && echo done --dry-run",
+        "acr purge -f='app:^dev-' --ago 1d --ago 7d -- --keep 5",
     ],
 )
-def test_what_nobody_can_tell_is_refused(policy: object, why: str) -> None:
-    with pytest.raises(PolicyImportError, match=why):
-        convert("quay", json.dumps(policy), ACME)
-
-
-def test_an_organization_is_needed_and_its_name_checked() -> None:
-    with pytest.raises(PolicyImportError, match="--project is missing"):
-        quay(count(1), options=Options())
-    with pytest.raises(PolicyImportError, match="is no repository name"):
-        quay(count(1), options=Options(project="acme/**"))
-    with pytest.raises(PolicyImportError, match="is no repository name"):
-        quay(count(1), options=Options(project="acme", repository="!app"))
-
-
-def test_a_prefix_stands_before_the_organization() -> None:
-    yaml, _ = quay(count(1), options=Options(project="acme", prefix="/mirror/"))
-    assert "repositories: ['mirror/acme/**']" in yaml
-
-
-def test_one_repository_can_be_taken_out_of_both_levels() -> None:
-    text = json.dumps({"organization": {"policies": [count(5)]}, "repositories": {"app": {"policies": [age("9d")]}}})
-    own = convert("quay", text, Options(project="acme", repository="app")).yaml
-    assert "within: 9d" in own
-    assert "**" not in own
-    other = convert("quay", text, Options(project="acme", repository="web")).yaml
-    assert "keep: {newest: 5, by: pushed, of: tags}" in other
-    assert "repositories: [acme/web]" in other
-
-
-def test_secrets_of_a_configuration_stay_in_it() -> None:
-    for text in ("DATABASE_SECRET_KEY: hunter2\n", "DATABASE_SECRET_KEY: [hunter2\n"):
-        with pytest.raises(PolicyImportError) as refusal:
-            convert("quay", text, Options())
-        assert "hunter2" not in str(refusal.value)
-    whole = "SECRET: hunter2\nDEFAULT_NAMESPACE_AUTOPRUNE_POLICY: {method: number_of_tags, value: 2}\n"
-    assert "hunter2" not in convert("quay", whole, Options()).yaml
-
-
-RULE = {
-    "rulePriority": 1,
-    "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 2},
-    "action": {"type": "expire"},
-}
-
-
-def test_the_answer_of_get_lifecycle_policy_names_its_repository() -> None:
-    answer = {"registryId": "1", "repositoryName": "team/app", "lifecyclePolicyText": json.dumps({"rules": [RULE]})}
-    assert "repositories: [team/app]" in convert("ecr", json.dumps(answer), Options()).yaml
-    assert "repositories: [mirror/team/app]" in convert("ecr", json.dumps(answer), Options(prefix="mirror")).yaml
-
-
-def test_a_description_cannot_leave_its_comment() -> None:
-    rule = RULE | {"description": "first\nprotect: {tags: ['*']}\x85\u2028x: y"}
-    yaml = convert("ecr", json.dumps({"rules": [rule]}), Options()).yaml
-    assert "\nprotect" not in yaml
-    assert "# first protect: {tags: ['*']}" in yaml
-
-
-def test_wildcards_of_ours_are_plain_characters_in_ecr() -> None:
-    selection = {"tagStatus": "tagged", "countType": "imageCountMoreThan", "countNumber": 2}
-    rule = RULE | {"selection": selection | {"tagPatternList": ["v?[1]{a,b}*"]}}
-    assert "tags: 'v[?][[]1][{]a,b}*'" in convert("ecr", json.dumps({"rules": [rule]}), Options()).yaml
+def test_a_command_is_found_wherever_it_stands(text: str) -> None:
+    command = read_command(text)
+    assert (command.filters, command.texts["ago"], command.keep, command.on("dry-run")) == (
+        ["app:^dev-"], "7d", 0, False,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("text", "reason"),
     [
-        ({"rulePriority": 0}, "minimum: 1"),
-        ({"rulePriority": True}, "no whole number"),
-        ({"rulePriority": 1.0}, "no whole number"),
-        ({"action": {"type": "expire", "targetStorageClass": "archive"}}, "belongs to the action transition"),
-        ({"selection": []}, "no object"),
-        ({"description": 1}, "no text"),
+        ("", "no `acr purge`"),
+        ("acr tag list", "no `acr purge`"),
+        ("docker system purge", "no `acr purge`"),
+        (f"acr {PURGE}\nacr {PURGE}", "2 `acr purge` commands"),
+        (f"acr {PURGE}; acr {PURGE}", "2 `acr purge` commands"),
+        ("acr purge --filter 'app:", "no command line"),
+        ("acr purge --filter", "needs an argument"),
+        ("acr purge -x", "unknown shorthand flag"),
+        ("acr purge --dry-run=perhaps", "invalid argument"),
+        ("acr purge --keep 99999999999999999999", "invalid argument"),
+        ("acr purge -f a:b --ago xd", "does not begin with a number of days"),
     ],
 )
-def test_a_rule_that_ecr_would_not_store(change: dict[str, Any], why: str) -> None:
-    with pytest.raises(PolicyImportError, match=why):
-        convert("ecr", json.dumps({"rules": [RULE | change]}), Options())
+def test_what_is_no_command_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(PolicyImportError, match=reason):
+        convert("acr", text, Options())
 
 
-def test_limits_of_a_lifecycle_policy() -> None:
-    prefixes = [f"p{number}-" for number in range(51)]
-    selection = {"tagStatus": "tagged", "countType": "imageCountMoreThan", "countNumber": 2}
-    rules = [
-        RULE | {"rulePriority": number + 1, "selection": selection | {"tagPrefixList": [prefix]}}
-        for number, prefix in enumerate(prefixes)
-    ]
-    with pytest.raises(PolicyImportError, match="51 rules; ECR takes 50"):
-        convert("ecr", json.dumps({"rules": rules}), Options())
-    assert convert("ecr", json.dumps({"rules": rules[:50]}), Options()).yaml.count("priority") == 50
-    with pytest.raises(PolicyImportError, match="ECR takes 30,720"):
-        convert("ecr", json.dumps({"rules": [RULE | {"description": "x" * 31_000}]}), Options())
+def test_a_password_is_not_copied() -> None:
+    text = f"acr {PURGE} -u someone -p hunter2 --registry example"
+    assert "hunter2" not in repr(read_command(text))
+    assert "hunter2" not in convert("acr", text, Options()).yaml
 
 
-def resource(**condition: object) -> str:
-    return json.dumps({"cleanupPolicies": {"d": {"id": "d", "action": "DELETE", "condition": condition}}})
-
-
-def test_parts_of_a_second_are_rounded_so_that_more_stays() -> None:
-    older = convert("artifact-registry", resource(olderThan="86400.5s"), Options())
-    assert "within: 1d1s, inclusive: true" in older.yaml
-    assert older.warnings == ("d: 86400.5 seconds are rounded to 86401",)
-    newer = convert("artifact-registry", resource(newerThan="86400.5s"), Options())
-    assert "keep: {not: {within: 1d}}" in newer.yaml
-
-
-def test_a_repository_without_policies_is_no_mistake() -> None:
-    text = json.dumps({"name": "projects/p/locations/l/repositories/r", "format": "DOCKER"})
-    assert "keep: {everything: true}" in convert("artifact-registry", text, Options()).yaml
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(
+                ["--filter", "-f", "--ago", "--keep", "--untagged", "--untagged-only", "'app:.*'", "7d", "3"]
+            ),
+            st.text(max_size=6),
+        ),
+        max_size=10,
+    )
+)
+def test_any_command_line_is_read_or_refused(words: list[str]) -> None:
+    try:
+        imported = convert("acr", "acr purge " + " ".join(words), Options())
+    except PolicyImportError:
+        return
+    assert parse_policy(imported.yaml, "imported").policies
 
 
 @pytest.mark.parametrize(
-    ("condition", "why"),
+    ("text", "seconds"),
     [
-        ({"olderthan": "1d"}, "condition has no 'olderthan'"),
-        ({}, "says nothing"),
-        ({"olderThan": "1d"}, "no duration in seconds"),
-        ({"tagState": "ANY", "tagPrefixes": ["v"]}, "tagState must be tagged"),
-        ({"tagState": "TAGGED", "tagPrefixes": [""]}, "none of them empty"),
-        ({"olderThan": 86400}, "is a text"),
+        ("168h", 604800), ("1h30m", 5400), ("1.5h", 5400), ("-10s", -10), ("0", 0), ("+5m", 300), (".5h", 1800),
+        ("100ms", Fraction(1, 10)), ("1us", Fraction(1, 10**6)), ("1.h", 3600),
+    ],
+)  # fmt: skip
+def test_durations_of_go(text: str, seconds: Fraction) -> None:
+    assert parse_go_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "h", "1", "1d", "1.5", "-", "1h2", ".h", "1 h", "9" * 30 + "h", "abc"])
+def test_what_is_no_duration_of_go(text: str) -> None:
+    with pytest.raises(GoDurationError):
+        parse_go_duration(text)
+
+
+def harbor(rules: list[dict[str, Any]], **more: Any) -> str:
+    scope = {"level": "project", "ref": 1}
+    return json.dumps({"algorithm": "or", "scope": scope, "trigger": {"kind": "Schedule"}, "rules": rules, **more})
+
+
+def harbor_rule(tags: str = "**", **more: Any) -> dict[str, Any]:
+    return {
+        "action": "retain",
+        "template": "always",
+        "tag_selectors": [{"kind": "doublestar", "decoration": "matches", "pattern": tags}],
+        "scope_selectors": {},
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[{}]", None),
+        ("{}", "no retention policy"),
+        ('{"rules": {}, "algorithm": "or"}', "must be a list"),
+        (harbor([harbor_rule(template="latestPushedK", params={"latestPushedK": -1})]), "less than zero"),
+        (harbor([harbor_rule(template="latestPushedK", params={"latestPushedK": 32767})]), "too large"),
+        (harbor([harbor_rule(template="latestPushedK", params={"latestPushedK": "10"})]), "type error"),
+        (harbor([harbor_rule(template="lastXDays", params={"lastXDays": 200_000})]), "too large"),
+        (harbor([harbor_rule(disabled="yes")]), "true or false"),
+        (harbor([harbor_rule()], trigger={"kind": "Event"}), "not support Trigger"),
+        (harbor([harbor_rule()], trigger={"kind": "Schedule", "settings": {"cron": "0 0 * * *"}}), "six fields"),
+        (harbor([harbor_rule()], trigger={"kind": "Schedule", "settings": {"cron": 5}}), "cron should be string"),
+        (harbor([harbor_rule()], scope={"level": "project", "ref": 0}), "invalid Project id"),
+        (harbor([harbor_rule(tags="{a,b")]), "syntax error in pattern"),
+        (harbor([harbor_rule(), harbor_rule(disabled=False, id=7)]), "conflict"),
+        (harbor([harbor_rule(tags="{a,b}" * 12)]), "more than 200"),
     ],
 )
-def test_a_condition_that_would_be_wider_than_meant_is_refused(condition: dict[str, object], why: str) -> None:
-    with pytest.raises(PolicyImportError, match=why):
-        convert("artifact-registry", resource(**condition), Options())
+def test_what_harbor_refuses(text: str, reason: str | None) -> None:
+    if reason is None:
+        assert parse_policy(convert("harbor", text, Options(project="team")).yaml, "imported").policies
+        return
+    with pytest.raises(PolicyImportError, match=reason):
+        convert("harbor", text, Options(project="team"))
 
 
-def test_an_age_longer_than_time_keeps_everything_that_has_a_date() -> None:
-    yaml = convert("artifact-registry", resource(olderThan="999999999999s"), Options()).yaml
-    assert "within: 36525d" in yaml
+def test_harbor_selects_by_the_name_of_the_project_too() -> None:
+    def scoped(decoration: str, pattern: str) -> str:
+        scope = {"repository": [{"kind": "doublestar", "decoration": decoration, "pattern": pattern}]}
+        text = harbor([harbor_rule(tags="v*", scope_selectors=scope)])
+        return convert("harbor", text, Options(project="team")).yaml
+
+    assert "enabled: false" in scoped("nsMatches", "other*")
+    assert "enabled: false" in scoped("nsExcludes", "team")
+    assert "enabled: false" not in scoped("nsMatches", "te*")
 
 
-def test_packages_stand_below_the_prefix() -> None:
-    options = Options(prefix="team")
-    text = resource(packageNamePrefixes=["web", "api/v1"])
-    yaml = convert("artifact-registry", text, options).yaml
-    assert "repositories: ['team/**']" in yaml
-    assert "repositories: ['team/web**', 'team/api/v1**']" in yaml
+def test_repositories_below_a_name_space() -> None:
+    text = convert("harbor", harbor([harbor_rule()]), Options(project="team", prefix="mirror/harbor/")).yaml
+    assert "repositories: ['mirror/harbor/team/**']" in text
+    text = convert("gitlab", '{"enabled": true}', Options(project="Group/App", prefix="mirror")).yaml
+    assert "repositories: [mirror/group/app, 'mirror/group/app/**']" in text
+
+
+@pytest.mark.parametrize(
+    ("system", "text", "options", "reason"),
+    [
+        ("harbor", harbor([]), Options(), "--project NAME"),
+        ("harbor", harbor([]), Options(project="Team"), "no repository name"),
+        ("gitlab", "{}", Options(project="a/b"), "no clean-up policy"),
+        ("gitlab", '{"enabled": true}', Options(), "--project GROUP/PROJECT"),
+        ("gitlab", '{"enabled": true}', Options(project="a/b", registry="harbor"), "no registry 'harbor'"),
+        ("gitlab", '{"enabled": true, "name_regex": 5}', Options(project="a/b"), "must be a text"),
+        ("gitlab", json.dumps({"enabled": True, "name_regex": "a" * 256}), Options(project="a/b"), "too long"),
+        ("zot", "{}", Options(), "no `storage`"),
+        ("zot", "storage: {gc: [}", Options(), "failed to read configuration"),
+        ("zot", "storage: {gc: maybe}", Options(), "must be true or false"),
+        ("zot", "storage: {}\nlogs: {}", Options(), "unknown keys: logs"),
+        ("zot", "storage: {GC: true, gc: false}", Options(), "gc twice"),
+        ("zot", "storage: {}", Options(version="latest"), "no release of zot"),
+        ("zot", "storage: {subPaths: {/a: {gc: true, gcDelay: 0s}}}", Options(), "garbage-collect delay"),
+        ("zot", "storage: {subPaths: {/a: {gc: true, gcInterval: -1s}}}", Options(), "garbage-collect interval"),
+    ],
+)
+def test_what_is_refused_besides(system: str, text: str, options: Options, reason: str) -> None:
+    with pytest.raises(PolicyImportError, match=reason):
+        convert(system, text, options)
+
+
+def test_keep_untagged_is_unknown_to_earlier_zot() -> None:
+    text = "storage: {retention: {policies: [{repositories: ['**'], keepUntagged: {pushedWithin: 24h}}]}}"
+    assert "within: 1d" in convert("zot", text, Options(version="2.1.20")).yaml
+    with pytest.raises(PolicyImportError, match="unknown keys: keepUntagged"):
+        convert("zot", text, Options(version="v2.1.19"))
+
+
+def test_each_sub_path_sees_its_own_repositories_alone() -> None:
+    text = """
+storage:
+  gcDelay: 2h
+  retention: {policies: [{repositories: ["*/app"]}]}
+  subPaths:
+    /a: {gc: true, retention: {delay: 3h, policies: [{repositories: ["**"]}]}}
+    /b: {retention: {policies: [{repositories: ["**"]}]}}
+    /c/d: {gc: true}
+"""
+    imported = convert("zot", text, Options())
+    policy = parse_policy(imported.yaml, "imported")
+
+    def applies(name: str) -> str:
+        found = policy.for_repository(name)
+        assert found is not None
+        return str(found.untagged) if found.enabled else "off"
+
+    hours = {name: applies(name) for name in ("x/app", "a/app", "b/app", "c/d", "app", "a", "b")}
+    assert {name: text.count("10800") or 2 * text.count("7200") for name, text in hours.items()} == {
+        "x/app": 2, "a/app": 1, "b/app": 0, "c/d": 2, "app": 2, "a": 2, "b": 2,
+    }  # fmt: skip
+    assert "The sub-path /c/d takes no repository" in imported.yaml
+    assert "off there below /b" in imported.yaml
+
+
+def test_gitlab_tells_what_it_ignores() -> None:
+    imported = convert("gitlab", '{"enabled": true, "name_regexp_keep": "v.*"}', Options(project="a/b"))
+    assert imported.warnings == ("'name_regexp_keep' is no setting of GitLab's and has no effect, there and here",)
