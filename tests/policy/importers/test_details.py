@@ -56,6 +56,11 @@ def test_a_command_is_found_wherever_it_stands(text: str) -> None:
         ("acr purge --dry-run=perhaps", "invalid argument"),
         ("acr purge --keep 99999999999999999999", "invalid argument"),
         ("acr purge -f a:b --ago xd", "does not begin with a number of days"),
+        ("acr purge -f a:b --ago " + "9" * 5000 + "d", "5000 digits"),
+        ("acr purge -f 'a:\ud800' --ago 1d", "error parsing regexp"),
+        ("acr purge -f 'a:" + "(a" * 400 + ")" * 400 + "' --ago 1d", "1000 at most"),
+        ("acr purge -f 'a:(?!x)" + "(" * 400 + ")" * 400 + "' --ago 1d", "error parsing regexp"),
+        ("acr purge -f 'a:" + "[a-" * 300 + "' --ago 1d", "error parsing regexp"),
     ],
 )
 def test_what_is_no_command_is_refused(text: str, reason: str) -> None:
@@ -100,7 +105,7 @@ def test_durations_of_go(text: str, seconds: Fraction) -> None:
     assert parse_go_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "h", "1", "1d", "1.5", "-", "1h2", ".h", "1 h", "9" * 30 + "h", "abc"])
+@pytest.mark.parametrize("text", ["", "h", "1", "1d", "1.5", "-", "1h2", ".h", "1 h", "9" * 5000 + "h", "abc"])
 def test_what_is_no_duration_of_go(text: str) -> None:
     with pytest.raises(GoDurationError):
         parse_go_duration(text)
@@ -177,6 +182,7 @@ def test_repositories_below_a_name_space() -> None:
         ("gitlab", '{"enabled": true}', Options(project="a/b", registry="harbor"), "no registry 'harbor'"),
         ("gitlab", '{"enabled": true, "name_regex": 5}', Options(project="a/b"), "must be a text"),
         ("gitlab", json.dumps({"enabled": True, "name_regex": "a" * 256}), Options(project="a/b"), "too long"),
+        ("gitlab", '{"enabled": true, "name_regex": "\\ud800"}', Options(project="a/b"), "invalid UTF-8"),
         ("zot", "{}", Options(), "no `storage`"),
         ("zot", "storage: {gc: [}", Options(), "failed to read configuration"),
         ("zot", "storage: {gc: maybe}", Options(), "must be true or false"),

@@ -23,6 +23,7 @@ from jettison.policy.importers.yaml_text import Node
 OPTIONS: Final = ()
 
 _LONGEST: Final = Fraction(150 * 365 * 86400)
+_MOST_DIGITS: Final = 18
 _SEPARATOR: Final = re.compile(r":")
 _NOT_BEFORE: Final = re.compile(r"(?:\(\?[imsU-]{0,5}|\[\[|\[\^?)$")
 
@@ -205,6 +206,8 @@ def _ago(command: Command) -> Fraction:
         match = re.match(r"\s*([+-]?[0-9]+)(?:d\s*(\S+))?", text)
         if match is None:  # there it would be no day at all, and everything would go
             raise PolicyImportError(f"--ago {text!r} does not begin with a number of days")
+        if len(match[1]) > _MOST_DIGITS:
+            raise PolicyImportError(f"--ago has a number of days with {len(match[1])} digits")
         days, rest = Fraction(int(match[1])), match[2] or ""
     elif text.split():
         rest = text.split()[0]

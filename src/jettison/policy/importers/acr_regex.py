@@ -12,6 +12,7 @@ from jettison.errors import PolicyImportError
 from jettison.policy.importers.expressions import re2_error
 from jettison.policy.pattern import PatternError, Regex
 
+_LONGEST: Final = 1000
 _KNOWN: Final = frozenset("dDwWsSbBAtnrfvaxukpPc")
 _ENDS: Final = {"z": "$", "Z": "$", "G": r"\A"}
 _CLASS_NAME: Final = re.compile(r"\[:\^?[a-z]+:\]")
@@ -21,12 +22,21 @@ _FLAGS: Final = re.compile(r"\(\?[a-zA-Z-]+\)")
 
 def checked(text: str) -> str:
     """Return the expression as it is. Raises PolicyImportError where it cannot be compiled, or not be said here."""
+    if len(text) > _LONGEST:
+        raise PolicyImportError(
+            f"error parsing regexp: an expression of {len(text)} characters; {_LONGEST} at most here"
+        )
     expression = ours(text)
+    reason = re2_error(expression)
     try:
-        Regex(expression, anywhere=True)
-    except PatternError as error:
+        if reason is not None:
+            text.encode()
+            Regex(expression, anywhere=True)
+    except (PatternError, UnicodeEncodeError) as error:
         raise PolicyImportError(f"error parsing regexp: {error}") from error
-    if re2_error(expression) is not None and any(match.start() for match in _FLAGS.finditer(expression)):
+    except RecursionError as error:
+        raise PolicyImportError("error parsing regexp: its groups are nested too deeply") from error
+    if reason is not None and any(match.start() for match in _FLAGS.finditer(expression)):
         raise PolicyImportError(f"{text!r} switches flags in its midst beside look-around, which cannot be said here")
     return text
 

@@ -16,6 +16,8 @@ def re2_error(text: str) -> str | None:
     options.log_errors = False
     try:
         re2.compile(text, options)
+    except UnicodeEncodeError:
+        return "invalid UTF-8"
     except re2.error as error:
         return error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
     return None

@@ -15,6 +15,7 @@ _UNITS: Final = {
     "h": Fraction(3600),
 }
 _PART: Final = re.compile(r"([0-9]*)(\.([0-9]*))?([^0-9.]*)")
+_MOST_DIGITS: Final = 20
 _LONGEST: Final = Fraction(2**63 - 1, 10**9)
 
 
@@ -39,13 +40,13 @@ def parse_go_duration(text: str) -> Fraction:
     position = 0
     while position < len(rest):
         match = _PART.match(rest, position)
-        if match is None or (not match[1] and not match[3]):
+        if match is None or (not match[1] and not match[3]) or len(match[1]) > _MOST_DIGITS:
             raise refused
         if not match[4]:
             raise GoDurationError(f'time: missing unit in duration "{text}"', invalid=False)
         if match[4] not in _UNITS:
             raise GoDurationError(f'time: unknown unit "{match[4]}" in duration "{text}"', invalid=False)
-        fraction = match[3] or ""
+        fraction = (match[3] or "")[:_MOST_DIGITS]
         number = Fraction(int((match[1] or "0") + fraction), 10 ** len(fraction))
         total += number * _UNITS[match[4]]
         position = match.end()
