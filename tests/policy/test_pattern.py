@@ -50,6 +50,12 @@ def test_what_re2_can_say_is_linear() -> None:
     assert not Regex(r"(a+)+b").matches("a" * 128)
 
 
+@pytest.mark.parametrize("pattern", ["a\ud800", "(?!x)" + "(" * 2000 + ")" * 2000])
+def test_a_regex_that_cannot_be_read_here(pattern: str) -> None:
+    with pytest.raises(PatternError, match="half a character|too deeply"):
+        Regex(pattern)
+
+
 @pytest.mark.parametrize("pattern", ["(", "[a", r"\k<x>", "a{2"])
 def test_a_regex_that_is_none_or_literal(pattern: str) -> None:
     if pattern == "a{2":

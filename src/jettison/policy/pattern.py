@@ -256,6 +256,8 @@ def _compile(text: str, anywhere: bool) -> _Compiled:
     options.log_errors = False
     try:
         linear = re2.compile(text, options)
+    except UnicodeEncodeError as error:
+        raise PatternError(f"the regular expression {text!r} holds half a character") from error
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
     else:
@@ -273,6 +275,8 @@ def _compile(text: str, anywhere: bool) -> _Compiled:
         expression = regex.compile(text)
     except regex.error as error:
         raise PatternError(f"the regular expression {text!r} cannot be read: {reason}") from error
+    except RecursionError as error:
+        raise PatternError("a regular expression nests its groups too deeply") from error
     match = _bounded(expression.search if anywhere else expression.fullmatch)
     return _Compiled(match, match, tuple(expression.groupindex.items()))
 
