@@ -144,6 +144,10 @@ def test_one_source_that_fails_fails_all_unless_it_is_optional() -> None:
     works, fails = Told(["a:1", "a:1", "b:1"]), Told(DOWN)
     gathered = gather([NamedSource("x", works), NamedSource("y", fails, optional=True)])
     assert (len(gathered.images), gathered.counts, gathered.silent) == (3, {"x": 2}, {"y": "it is down"})
+    several = gather(
+        [NamedSource("x", works), NamedSource("x", Told(["b:1", "c:1"])), NamedSource("x", fails, optional=True)]
+    )
+    assert (several.counts, several.silent) == ({"x": 3}, {"x": "it is down"})
     with pytest.raises(InUseError, match=r"y: it is down; z: it is down") as caught:
         gather([NamedSource("x", works), NamedSource("y", fails), NamedSource("z", fails)])
     assert caught.value.exit_status == 3

@@ -15,6 +15,7 @@ that index any more, so a reading asks for every digest of the plan by itself to
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, Literal, Protocol
@@ -147,6 +148,8 @@ class _Cleaning:
         in_use: InUseNow | None = None,
     ) -> None:
         self._in_use = in_use
+        self._used: Mapping[str, str] | None = None
+        self._needed_by_use: AbstractSet[Digest] = frozenset()
         self._registry = registry
         self._name = name
         self._ability = ability
@@ -192,7 +195,7 @@ class _Cleaning:
         if self._would_be_emptied(fresh):
             return Done(action, "skipped", f"{self._name} would lose its last tag; allow it with --allow-last-image")
         if self._in_use is not None:
-            where = self._used_at(fresh, action, await self._in_use.in_repository(self._name))
+            where = self._used_by(fresh, action, await self._in_use.in_repository(self._name))
             if where is not None:
                 return Done(action, "skipped", f"in use now: {where}")
         if action.action is ActionKind.DELETE_TAG:
@@ -204,8 +207,7 @@ class _Cleaning:
             return Done(action, "skipped", needed_by)
         return await self._check_tags(action)
 
-    @staticmethod
-    def _used_at(fresh: Repository, action: Action, used: Mapping[str, str]) -> str | None:
+    def _used_by(self, fresh: Repository, action: Action, used: Mapping[str, str]) -> str | None:
         """Return where something is in use that the action would take away, None where nothing is.
 
         A tag that goes alone takes nothing else; a manifest takes all that needs it.
@@ -213,11 +215,12 @@ class _Cleaning:
         named = next((used[name] for name in (*action.tags, action.digest) if name in used), None)
         if named is not None or not used or action.action is ActionKind.DELETE_TAG:
             return named
-        roots = {digest: used[digest] for digest in fresh.manifests if digest in used}
-        roots |= {tag.digest: used[tag.name] for tag in fresh.tags if tag.name in used}
-        if action.digest not in Graph(fresh).needed(roots):
-            return None
-        return roots.get(action.digest) or f"what needs it ({next(iter(roots.values()))})"
+        if used is not self._used:
+            # Nothing that is needed goes afterwards, so this holds until the repository or the sources are read again.
+            roots = {digest: used[digest] for digest in fresh.manifests if digest in used}
+            roots |= {tag.digest: used[tag.name] for tag in fresh.tags if tag.name in used}
+            self._used, self._needed_by_use = used, Graph(fresh).needed(roots).keys() | roots.keys()
+        return "something needs it that runs" if action.digest in self._needed_by_use else None
 
     def _would_be_emptied(self, fresh: Repository) -> bool:
         """Whether all tags that were to stay are gone. Then the plan's ground is gone with them, so nothing else goes:
@@ -273,6 +276,7 @@ class _Cleaning:
         now = self._clock()
         if self._fresh is None or now - self._read_at >= self._good_for:
             self._fresh = await self._registry.reread(self._name)
+            self._used = None
             self._read_at = now
             self._good_for = min(RECHECK_AFTER, _READING_SHARE * (self._clock() - now))
         return self._fresh

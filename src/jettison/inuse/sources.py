@@ -33,7 +33,10 @@ class NamedSource:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What all sources told. `counts` has the images of each that answered, `silent` why each optional one did not."""
+    """What all sources told. `counts` has the images of each that answered, `silent` why each optional one did not.
+
+    Several engines or clusters under one name count together, and may stand in both.
+    """
 
     images: tuple[UsedImage, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
@@ -45,7 +48,7 @@ def gather(sources: Sequence[NamedSource]) -> Gathered:
     if not sources:
         return Gathered()
     images: list[UsedImage] = []
-    counts: dict[str, int] = {}
+    told_by: dict[str, set[ImageName]] = {}
     silent: dict[str, str] = {}
     failed: list[str] = []
     with ThreadPoolExecutor(max_workers=min(len(sources), 8), thread_name_prefix="in-use") as pool:
@@ -55,19 +58,19 @@ def gather(sources: Sequence[NamedSource]) -> Gathered:
                 told = answer.result()
             except InUseError as error:
                 if each.optional:
-                    silent[each.name] = str(error)
+                    silent[each.name] = "; ".join(filter(None, (silent.get(each.name), str(error))))
                 else:
                     failed.append(f"{each.name}: {error}")
                 continue
             images += told
-            counts[each.name] = len({image.name for image in told})
+            told_by.setdefault(each.name, set()).update(image.name for image in told)
     if failed:
         raise InUseError(
             "nothing is deleted while nobody knows what runs: "
             + "; ".join(failed)
             + "; a source that may fail is marked with `optional: true`"
         )
-    return Gathered(tuple(images), counts, silent)
+    return Gathered(tuple(images), {name: len(names) for name, names in told_by.items()}, silent)
 
 
 @lru_cache(maxsize=1 << 16)
