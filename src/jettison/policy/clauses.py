@@ -135,6 +135,17 @@ def _combined(parts: Sequence[Sequence[Outcome]], combine: Callable[[Sequence[Ou
     return [combine(outcomes) for outcomes in zip(*parts, strict=True)]
 
 
+def combined(clause: AnyOf | AllOf | Not, outcomes: Sequence[Outcome]) -> Outcome:
+    """Return what a composed clause says of one candidate, from what its parts say of it."""
+    match clause:
+        case AnyOf():
+            return _any(outcomes)
+        case AllOf():
+            return _all(outcomes)
+        case Not():
+            return _negated(outcomes[0])
+
+
 def _any(outcomes: Sequence[Outcome]) -> Outcome:
     """Return the outcome that keeps; where none does, all their reasons together."""
     for wanted in (True, None):

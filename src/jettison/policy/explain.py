@@ -14,7 +14,7 @@ from jettison.oci.inventory import Repository
 from jettison.policy.candidate import Candidate, Outcome, Setting
 from jettison.policy.claim import Claim
 from jettison.policy.clause import AllOf, AnyOf, Clause, Newest, Not, Periods
-from jettison.policy.clauses import weigh
+from jettison.policy.clauses import combined, weigh
 from jettison.policy.decision import Reason
 from jettison.policy.evaluate import decide_repository
 from jettison.policy.forecast import Expiry, expiry, verdict
@@ -150,7 +150,7 @@ def explain(
             if each.tag.digest == digest and each.tag.name != tag
         ),
         relations=tuple(_relations(repository, graph, digest, decided_kept)),
-        expiry=expiry(repository, policy, now, wanted, in_use),
+        expiry=expiry(repository, policy, now, wanted, in_use, decided),
         deletes=tuple(_deletes(repository, graph, digest)),
     )
 
@@ -202,26 +202,39 @@ def _claim(claim: Claim, position: int, applying: RepositoryPolicy, setting: Set
 
 
 def _weighed(clause: Clause, candidates: Sequence[Candidate], position: int, setting: Setting) -> Weighed:
-    outcomes = weigh(clause, candidates, setting)
-    mine = outcomes[position]
-    parts: tuple[Clause, ...] = ()
     match clause:
         case AnyOf(clauses) | AllOf(clauses):
-            parts = clauses
+            parts = [_part(each, candidates, position, setting) for each in clauses]
         case Not(inner):
-            parts = (inner,)
-        case Newest(among=among) | Periods(among=among) if among is not None:
-            parts = (among,)
-    inner_ones = tuple(_weighed(part, candidates, position, setting) for part in parts)
-    if not isinstance(clause, Newest | Periods) or mine.place is None:
-        return Weighed(clause_text(clause), mine.keeps, mine.text, inner_ones)
+            parts = [_part(inner, candidates, position, setting)]
+        case Newest() | Periods():
+            return _counted(clause, candidates, position, setting)
+        case _:
+            # What no count is in, each candidate answers by itself.
+            (mine,) = weigh(clause, candidates[position : position + 1], setting)
+            return Weighed(clause_text(clause), mine.keeps, mine.text)
+    mine = combined(clause, [outcome for _, outcome in parts])
+    return Weighed(clause_text(clause), mine.keeps, mine.text, tuple(part for part, _ in parts))
+
+
+def _part(clause: Clause, candidates: Sequence[Candidate], position: int, setting: Setting) -> tuple[Weighed, Outcome]:
+    weighed = _weighed(clause, candidates, position, setting)
+    return weighed, Outcome(weighed.keeps, "", weighed.text)
+
+
+def _counted(clause: Newest | Periods, candidates: Sequence[Candidate], position: int, setting: Setting) -> Weighed:
+    outcomes = weigh(clause, candidates, setting)
+    mine = outcomes[position]
+    among = () if clause.among is None else (_weighed(clause.among, candidates, position, setting),)
+    if mine.place is None:
+        return Weighed(clause_text(clause), mine.keeps, mine.text, among)
     places = _places(candidates, outcomes, mine)
     here = next(i for i, each in enumerate(places) if each.place == mine.place)
     return Weighed(
         clause_text(clause),
         mine.keeps,
         mine.text,
-        inner_ones,
+        among,
         mine.place,
         len(places),
         tuple(places[max(here - NEIGHBOURS, 0) : here + NEIGHBOURS + 1]),

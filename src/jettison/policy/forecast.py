@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jettison.policy.in_use import InUse
 
 _JUST_AFTER: Final = timedelta(seconds=1)
-"""What is kept up to an age and including it goes right after it."""
+"""What is kept at an age, too, goes right after it."""
 _LONGEST: Final = timedelta(days=200 * 365)
 """No expiry is foretold that lies further ahead."""
 MOST_DECIDED: Final = 5_000_000
@@ -70,9 +70,13 @@ def _inside(clause: Clause) -> Iterator[Clause]:
             yield from _inside(among)
 
 
-def ages_of(policy: RepositoryPolicy) -> frozenset[timedelta]:
-    """Return the ages at which something may change."""
-    return frozenset(each.age for each in clauses_of(policy) if isinstance(each, Within | PulledWithin))
+def ages_of(clauses: Iterable[Clause]) -> frozenset[timedelta]:
+    """Return the ages at which what these clauses say may change."""
+    found: set[timedelta] = set()
+    for each in clauses:
+        if isinstance(each, Within | PulledWithin):
+            found.add(each.age + _JUST_AFTER if each.inclusive else each.age)
+    return frozenset(found)
 
 
 def _dates(repository: Repository, digests: Iterable[Digest], names: Iterable[str]) -> Iterator[datetime]:
@@ -93,13 +97,8 @@ def _dates(repository: Repository, digests: Iterable[Digest], names: Iterable[st
 
 def _turns(dates: Iterable[datetime], ages: Iterable[timedelta], now: datetime, until: datetime) -> set[datetime]:
     """Return the moments from `now` to `until` at which one of the dates comes to one of the ages."""
-    found: set[datetime] = set()
-    spans = [span for age in ages for span in (age, age + _JUST_AFTER)]
-    for date in set(dates):
-        for span in spans:
-            if now - date < span <= until - date:
-                found.add(date + span)
-    return found
+    spans = tuple(ages)
+    return {date + span for date in set(dates) for span in spans if now - date < span <= until - date}
 
 
 def foretell(
@@ -127,7 +126,7 @@ def _steps(repository: Repository, policy: Policy, now: datetime, until: datetim
     steps = {0}
     if applying is not None and applying.enabled:
         dates = _dates(repository, repository.manifests, (tag.name for tag in repository.tags))
-        steps |= {-((now - turn) // step) for turn in _turns(dates, ages_of(applying), now, until)}
+        steps |= {-((now - turn) // step) for turn in _turns(dates, ages_of(clauses_of(applying)), now, until)}
     return sorted(number for number in steps if not number or now + number * step <= until)
 
 
@@ -152,48 +151,67 @@ def expiry(
     now: datetime,
     wanted: str | Digest,
     in_use: "InUse | None" = None,
+    decided: RepositoryDecisions | None = None,
 ) -> Expiry:
     """Return when a tag, or a manifest by its digest, expires if nothing is pushed, pulled or deleted by hand.
 
     Where a policy's clauses stand side by side only the dates of the thing itself matter. Where they are composed
     (`all`, `not`, `among`) what others do matters too, and every day is played.
     """
-    decided = decide_repository(repository, policy, now, in_use)
+    decided = decided or decide_repository(repository, policy, now, in_use)
     kept, reason = verdict(decided, wanted)
     if not kept:
         return Expiry(now, reason)
     applying = policy.for_repository(repository.name)
-    ages = ages_of(applying) if applying is not None and applying.enabled else frozenset()
-    if applying is None or not ages:
+    if applying is None or not applying.enabled:
+        return Expiry(None, reason)
+    clauses = list(_clauses_for(wanted, reason, applying))
+    ages = ages_of(clauses)
+    if not ages:
         return Expiry(None, reason)
     composed = any(
         isinstance(each, AllOf | Not) or (isinstance(each, Newest | Periods) and each.among is not None)
-        for each in clauses_of(applying)
+        for each in clauses
     )
-    every = _dates(repository, repository.manifests, (tag.name for tag in repository.tags))
-    latest = max(now, *every, now) + min(max(ages), _LONGEST) + timedelta(days=2)
-    if not composed:
-        digest = next((tag.digest for tag in repository.tags if tag.name == wanted), None)
-        related = _related(repository, digest if digest is not None else Digest(wanted))
-        names = [tag.name for tag in repository.tags if tag.name == wanted or tag.digest in related]
-        for moment in sorted(_turns(_dates(repository, related, names), ages, now, latest)):
-            later = decide_repository(repository, policy, moment, in_use)
-            kept, why = verdict(later, wanted)
-            if not kept:
-                return Expiry(moment, why)
-        return Expiry(None, reason)
-    return _played(repository, policy, now, latest, wanted, in_use, reason)
+    if composed:
+        return _played(repository, policy, now, wanted, in_use, reason)
+    digest = next((tag.digest for tag in repository.tags if tag.name == wanted), None)
+    related = _related(repository, digest if digest is not None else Digest(wanted))
+    names = [tag.name for tag in repository.tags if tag.name == wanted or tag.digest in related]
+    dates = list(_dates(repository, related, names))
+    for moment in sorted(_turns(dates, ages, now, _latest(dates, ages, now))):
+        kept, why = verdict(decide_repository(repository, policy, moment, in_use), wanted)
+        if not kept:
+            return Expiry(moment, why)
+    return Expiry(None, reason)
+
+
+def _clauses_for(wanted: str | Digest, reason: Reason, applying: RepositoryPolicy) -> Iterator[Clause]:
+    """Yield the clauses on which the fate of a thing depends: those of the rule that decides a tag, else all."""
+    for rule in applying.rules:
+        if rule.name == reason.rule and not isinstance(wanted, Digest):
+            yield from _inside(rule.keep)
+            return
+    yield from clauses_of(applying)
+
+
+def _latest(dates: Iterable[datetime], ages: Iterable[timedelta], now: datetime) -> datetime:
+    """Return when the last of these dates has come to the last of these ages."""
+    return max((now, *dates)) + min(max(ages), _LONGEST) + timedelta(days=2)
 
 
 def _played(
     repository: Repository,
     policy: Policy,
     now: datetime,
-    latest: datetime,
     wanted: str | Digest,
     in_use: "InUse | None",
     reason: Reason,
 ) -> Expiry:
+    applying = policy.for_repository(repository.name)
+    ages = ages_of(clauses_of(applying)) if applying is not None else frozenset()
+    dates = _dates(repository, repository.manifests, (tag.name for tag in repository.tags))
+    latest = _latest(dates, ages, now)
     day = timedelta(days=1)
     if len(_steps(repository, policy, now, latest, day)) * len(repository.tags) > MOST_DECIDED:
         return Expiry(None, reason, is_known=False)
