@@ -40,6 +40,7 @@ tools: ## install the real registries and programs that the tests use, where tha
 
 bench: $(VENV)/.made-dev tools ## run the benchmarks; they print ratios
 	$(BIN)/python -m benchmarks.plan_api
+	$(BIN)/python -m benchmarks.policy
 
 bench-collect: $(VENV)/.made-dev tools ## compare collecting with the registry's own collector, find and rm
 	$(BIN)/python -m benchmarks.collect

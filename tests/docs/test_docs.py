@@ -66,7 +66,7 @@ def examples(page: str) -> list[str]:
 
 
 def test_the_policy_example_is_one() -> None:
-    (example,) = examples("policy.md")
+    example = examples("policy.md")[0]  # the others have a test of their own, with what they keep
     policy = parse_policy(example, "docs/policy.md")
     assert [rule.name for rule in policy.policies[0].rules] == ["releases", "branches", "the rest"]
 
