@@ -159,15 +159,17 @@ class PolicyChoice:
             extra = tuple(Glob(text) for text in self.protect)
         except PatternError as error:
             raise UsageError(f"--protect: {error}") from error
-        limits = policy.limits
+        limits, policies = policy.limits, policy.policies
         if self.max_deletions is not None:
             try:
                 limits = replace(limits, deletions=parse_limit(self.max_deletions))
+                policies = tuple([each.with_limits(deletions=None) for each in policies])
             except ValueError as error:
                 raise UsageError(f"--max-deletions: {error}") from error
         if self.allow_last_image:
             limits = replace(limits, last_image=LastImage.ALLOW)
-        return replace(policy, protect=(*policy.protect, *extra), limits=limits), name
+            policies = tuple([each.with_limits(last_image=LastImage.ALLOW) for each in policies])
+        return replace(policy, policies=policies, protect=(*policy.protect, *extra), limits=limits), name
 
     def _keep(self, keep: int) -> "tuple[Policy, str]":
         from dataclasses import replace
