@@ -125,7 +125,10 @@ def whole(images: Iterable[Image]) -> set[str]:
 # --- GitLab: app/services/projects/container_repository/cleanup_tags_base_service.rb
 
 
-def gitlab(policy: Mapping[str, Any], images: Sequence[Image], dates: TagDates, now: datetime) -> set[str]:
+def gitlab(
+    policy: Mapping[str, Any], images: Sequence[Image], dates: TagDates, now: datetime, *, third_party: bool
+) -> set[str]:
+    """With `third_party` a tag's date is its image's creation."""
     if not policy["enabled"]:
         return set()
     gone: set[str] = set()
@@ -133,8 +136,8 @@ def gitlab(policy: Mapping[str, Any], images: Sequence[Image], dates: TagDates, 
         if name != "team/app" and not name.startswith("team/app/"):
             continue
         tags = [
-            (tag, date)
-            for tag, (_, date) in tags_of(mine, dates).items()
+            (tag, image.get("created") if third_party else date)
+            for tag, (image, date) in tags_of(mine, dates).items()
             if tag != "latest"
             and re.search(rf"\A{policy['name_regex']}\Z", tag)
             and not re.search(rf"\A{policy['name_regex_keep'] or ''}\Z", tag)

@@ -30,7 +30,7 @@ ZOT_GLOBS = {
 @st.composite
 def registries(draw: st.DrawFn) -> dict[str, Any]:
     """Draw images, no two with the same date. Dates are six hours apart, so that some stand exactly on a limit."""
-    moments = iter(draw(st.permutations(range(80))))
+    moments = iter(draw(st.permutations(range(100))))
 
     def moment() -> datetime:
         return NOW - timedelta(hours=6 * next(moments))
@@ -44,6 +44,8 @@ def registries(draw: st.DrawFn) -> dict[str, Any]:
             image = {"repository": repository, "digest": f"{repository}-{number}", "tags": tags, "pushed": moment()}
             if draw(st.booleans()):
                 image["pulled"] = moment()
+            if draw(st.booleans()):
+                image["created"] = moment()
             images.append(image)
             for tag in tags:
                 if draw(st.integers(0, 3)) == 0:
@@ -145,15 +147,18 @@ def test_harbor(policy: dict[str, Any], case: dict[str, Any]) -> None:
     ),
     case=registries(),
     undated=st.booleans(),
+    third_party=st.booleans(),
 )
-def test_gitlab(policy: dict[str, Any], case: dict[str, Any], undated: bool) -> None:
+def test_gitlab(policy: dict[str, Any], case: dict[str, Any], undated: bool, third_party: bool) -> None:
     if undated:
-        del case["images"][0]["pushed"]
+        case["images"][0].pop("pushed")
+        case["images"][0].pop("created", None)
     try:
-        expected = models.gitlab(policy, case["images"], case["tag_pushed"], NOW)
+        expected = models.gitlab(policy, case["images"], case["tag_pushed"], NOW, third_party=third_party)
     except models.UnclearError:
         assume(False)
-    assert decided("gitlab", json.dumps(policy), case, project="team/app") == expected
+    options = {"project": "team/app", "registry": "third-party" if third_party else "gitlab"}
+    assert decided("gitlab", json.dumps(policy), case, **options) == expected
 
 
 ACR_REPOSITORIES = ("team/app", "app", ".*", "team/.*", "app|db", ".*/api", "team/app|x", "team/(?:db|app)")
