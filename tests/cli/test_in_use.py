@@ -170,7 +170,8 @@ def test_what_a_rollback_in_a_cluster_would_return_to_stays(
         )
     config = tmp_path / "jettison.yaml"
     config.write_text(f"""
-in_use: {{production: {{kubernetes: {{contexts: [admin], kubeconfig: {kubernetes_api.kubeconfig}, namespaces: [{namespace}]}}}}}}
+in_use:
+  production: {{kubernetes: {{contexts: [admin], kubeconfig: {kubernetes_api.kubeconfig}, namespaces: [{namespace}]}}}}
 registries:
   team: {{url: "{registry.url}", keep: 1, in_use: [production], aliases: ["registry.registry.svc:5000"]}}
 """)

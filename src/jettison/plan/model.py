@@ -163,8 +163,8 @@ class AskedInUse(msgspec.Struct, frozen=True):
 
     `sources` are as they were named, so that `apply` can ask them again; `names` are those that runtimes may have for
     the registry, None where nobody knows them and every image counts. `images` counts what each source told, `silent`
-    says why an optional one told nothing. `kept` tags and digests are in use. `doubtful` has other registries, images of
-    which run, with repositories of theirs that are here too: it may be another name of this registry.
+    says why an optional one told nothing. `kept` tags and digests are in use. `doubtful` has other registries of
+    which images run, with repositories of theirs that are here too: it may be another name of this registry.
     """
 
     sources: tuple[str, ...]
