@@ -165,3 +165,40 @@ def test_a_recorded_inventory_answers_the_same(
     for each in (live, told):
         del each["claimed"]
     assert json.dumps(live) == json.dumps(told)
+
+
+def test_explain_of_what_runs(filled: RegistryServer, command: Command, policy: Path, tmp_path: Path) -> None:
+    running = tmp_path / "running.txt"
+    running.write_text(f"{filled.url.removeprefix('http://')}/{APP}:1.0\n")
+    told = command("explain", f"{filled.url}/{APP}:1.0", "--policy", policy, "--in-use", f"file:{running}")
+    assert told.status == 0
+    assert "team/app:1.0 stays: in use:" in told.out
+    # What the rule alone would say is told nevertheless.
+    assert "(not kept by this count)" in told.out
+    forecast = command("forecast", filled.url, "--policy", policy, "--in-use", f"file:{running}", "--images", "--json")
+    gone = {tag for step in forecast.document["steps"] for each in step["expiring"] for tag in each["tags"]}
+    assert gone == {"b5", "b15", "b25", "b35"}
+
+
+def test_explain_of_a_registry_in_the_configuration(
+    filled: RegistryServer, command: Command, policy: Path, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "jettison.yaml"
+    configuration.write_text(f"registries: {{lab: {{url: '{filled.url}', policy: {policy}}}}}\n")
+    for image_name in (f"lab/{APP}:2.0", f"{APP}:2.0"):
+        told = command("explain", image_name, "--config", configuration)
+        assert (told.status, told.err) == (0, "")
+        assert "team/app:2.0 stays: 2nd newest by version, within 2" in told.out
+
+
+def keys_of(document: object) -> set[str]:
+    if isinstance(document, dict):
+        return set(document).union(*(keys_of(each) for each in document.values()))
+    return set().union(*(keys_of(each) for each in document)) if isinstance(document, list) else set()
+
+
+def test_every_field_is_documented(filled: RegistryServer, command: Command, policy: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "json.md").read_text("utf-8")
+    for arguments in (("explain", f"{filled.url}/{APP}:3.0"), ("forecast", filled.url, "--images")):
+        found = keys_of(command(*arguments, "--policy", policy, "--json").document)
+        assert [key for key in sorted(found) if f"`{key}`" not in page] == []
