@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jettison.errors import PolicyImportError
 from jettison.policy.importers import convert
-from jettison.policy.importers.acr_command import read_command
+from jettison.policy.importers.acr_command import read_commands
 from jettison.policy.importers.go_duration import GoDurationError, parse_go_duration
 from jettison.policy.importers.model import Options
 from jettison.policy.parse import parse_policy
@@ -36,7 +36,7 @@ PURGE = "purge --filter 'app:^dev-' --ago 7d"
     ],
 )
 def test_a_command_is_found_wherever_it_stands(text: str) -> None:
-    command = read_command(text)
+    (command,) = read_commands(text)
     assert (command.filters, command.texts["ago"], command.keep, command.on("dry-run")) == (
         ["app:^dev-"], "7d", 0, False,
     )  # fmt: skip
@@ -49,6 +49,8 @@ def test_a_command_is_found_wherever_it_stands(text: str) -> None:
         ("acr tag list", "no `acr purge`"),
         ("docker system purge", "no `acr purge`"),
         (f"acr {PURGE}\nacr {PURGE}", "2 `acr purge` commands"),
+        (f"acr {PURGE}\nacr purge --untagged-only", "2 `acr purge` commands"),
+        (f"acr {PURGE}\nacr purge -f 'we.*:.*' --ago 1d", "2 `acr purge` commands"),
         (f"acr {PURGE}; acr {PURGE}", "2 `acr purge` commands"),
         ("acr purge --filter 'app:", "no command line"),
         ("acr purge --filter", "needs an argument"),
@@ -68,9 +70,17 @@ def test_what_is_no_command_is_refused(text: str, reason: str) -> None:
         convert("acr", text, Options())
 
 
+def test_commands_for_repositories_of_their_own_become_policies_of_their_own() -> None:
+    text = f"acr {PURGE} && acr purge --filter 'team/web:.*' --ago 30d --untagged --dry-run"
+    policy = parse_policy(convert("acr", text, Options()).yaml, "imported")
+    assert [(str(each.repositories), each.enabled, each.untagged is not None) for each in policy.policies] == [
+        ("app", True, False), ("team/web", False, True),
+    ]  # fmt: skip
+
+
 def test_a_password_is_not_copied() -> None:
     text = f"acr {PURGE} -u someone -p hunter2 --registry example"
-    assert "hunter2" not in repr(read_command(text))
+    assert "hunter2" not in repr(read_commands(text))
     assert "hunter2" not in convert("acr", text, Options()).yaml
 
 

@@ -13,7 +13,7 @@ from math import ceil
 from typing import Final
 
 from jettison.errors import PolicyImportError
-from jettison.policy.importers.acr_command import Command, read_command
+from jettison.policy.importers.acr_command import Command, read_commands
 from jettison.policy.importers.acr_regex import checked, ours, searched_in_repository
 from jettison.policy.importers.expressions import alternates, is_literal, searched
 from jettison.policy.importers.go_duration import GoDurationError, parse_go_duration
@@ -46,19 +46,41 @@ class _Scope:
 
 
 def convert(text: str, options: Options) -> Imported:
-    """Return our policy for one command. Raises PolicyImportError with the command's own words where it fails."""
-    command = read_command(text)
-    scopes = _scopes(_filters(command))
-    seconds = _ago(command)
-    warnings = list(_warnings(command, seconds))
-    clean_up = _CleanUp(command, age_text(max(ceil(seconds), 0)))
+    """Return our policy for one command or several. Raises PolicyImportError with the words of the one that fails."""
+    commands = read_commands(text)
+    filters = [_filters(command) for command in commands]
+    _refuse_mixed(filters)
+    policies: list[Node] = []
+    warnings: dict[str, None] = {}
+    for command, its_filters in zip(commands, filters, strict=True):
+        seconds = _ago(command)
+        warnings |= dict.fromkeys(_warnings(command, seconds))
+        clean_up = _CleanUp(command, age_text(max(ceil(seconds), 0)))
+        policies += [clean_up.policy(each) for each in _scopes(its_filters)]
     about = [
-        "Imported from an `acr purge` command. It decides each tag by itself; --keep counts only what is old enough",
-        "to go, so young tags take no place in it.",
+        "Imported from `acr purge`. It decides each tag by itself; --keep counts only what is old enough to go, so",
+        "young tags take no place in it.",
     ]
-    if command.on("dry-run"):
-        about.append("It is a dry run there, so it is switched off here: nothing goes before `enabled` is true.")
-    return imported({"policies": [clean_up.policy(each) for each in scopes]}, about, warnings)
+    if any(command.on("dry-run") for command in commands):
+        about.append("A dry run there is switched off here: nothing goes before `enabled` is true.")
+    return imported({"policies": policies}, about, tuple(warnings))
+
+
+def _refuse_mixed(filters: Sequence[Sequence[_Filter]]) -> None:
+    """Refuse commands that may meet in a repository: the next one counts what the one before left."""
+    if len(filters) == 1:
+        return
+    named = [{each.repository for each in its_filters} for its_filters in filters]
+    whole = all(named) and all(_is_whole(each) for names in named for each in names)
+    if not whole or len(set[str]().union(*named)) < sum(map(len, named)):
+        raise PolicyImportError(
+            f"there are {len(filters)} `acr purge` commands that may meet in one repository: import each by itself"
+        )
+
+
+def _is_whole(repository: str) -> bool:
+    """Whether a repository expression is a repository's whole name."""
+    return is_literal(repository.replace("/", ""))
 
 
 def _warnings(command: Command, seconds: Fraction) -> Iterator[str]:
@@ -123,7 +145,7 @@ def _scopes(filters: Sequence[_Filter]) -> list[_Scope]:
     """
     if not filters:
         return [_Scope(["**"], "*")]
-    exact = [each for each in filters if is_literal(each.repository.replace("/", ""))]
+    exact = [each for each in filters if _is_whole(each.repository)]
     others = [each for each in filters if each not in exact]
     scopes: list[_Scope] = []
     for each in exact:

@@ -58,14 +58,12 @@ class Command:
         return max(_number("keep", self.texts.get("keep", "0")), 0)
 
 
-def read_command(text: str) -> Command:
-    """Return the one `acr purge` command in `text`, whatever runs it. Raises PolicyImportError."""
-    found = list(_commands(text))
+def read_commands(text: str) -> list[Command]:
+    """Return the `acr purge` commands in `text`, whatever runs them. Raises PolicyImportError, also where none is."""
+    found = [_flags(each) for each in _commands(text)]
     if not found:
         raise PolicyImportError("there is no `acr purge` command in it")
-    if len(found) > 1:
-        raise PolicyImportError(f"there are {len(found)} `acr purge` commands in it: import each by itself")
-    return _flags(found[0])
+    return found
 
 
 def _commands(text: str) -> Iterator[list[str]]:
