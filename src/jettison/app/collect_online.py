@@ -53,6 +53,9 @@ class Pace:
     rest: float = 1.0
 
 
+GENTLE: Final = Pace()
+
+
 @dataclass(frozen=True, slots=True)
 class Servers:
     """The server processes that work on the storage: a client for each replica, and what is known of them.
@@ -64,7 +67,7 @@ class Servers:
     replicas: Sequence[RegistryClient]
     started: datetime | None = None
     cacheless: bool = False
-    pace: Pace = Pace()
+    pace: Pace = GENTLE
 
 
 class OnlineCollector:

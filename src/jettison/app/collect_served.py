@@ -7,7 +7,7 @@ from datetime import datetime
 
 from jettison.app.access import Access
 from jettison.app.clean import Recorder
-from jettison.app.collect_online import OnlineCollector, Pace, Servers
+from jettison.app.collect_online import GENTLE, OnlineCollector, Pace, Servers
 from jettison.app.collection_report import CollectionReport
 from jettison.app.same_storage import show_same_storage
 from jettison.app.serving import ServerFacts
@@ -31,7 +31,7 @@ class Replicas:
     access: Access
     others: tuple[str, ...] = ()
     facts: ServerFacts | None = None
-    pace: Pace = Pace()
+    pace: Pace = GENTLE
 
     def servers(self, clients: Sequence[RegistryClient]) -> Servers:
         """Return what is known of all of them together: of replicas beside the first nobody knows start and cache."""

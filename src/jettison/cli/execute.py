@@ -102,12 +102,12 @@ def collect_ours(ground: Ground, collecting: CollectionChoice, recorder: "Record
                 progress=progress_on_terminal("collecting:"),
             )
         else:
-            from jettison.app.collect_online import Pace
+            from jettison.app.collect_online import GENTLE, Pace
             from jettison.app.collect_served import Replicas
 
             yield_to_others()
             asked = ground.connection.concurrency
-            pace = Pace(asked, rest=0.0) if asked else Pace()
+            pace = Pace(asked, rest=0.0) if asked else GENTLE
             replicas = Replicas(ground.known_access, collecting.replica, ground.server_facts(), pace)
 
             async def work(interruption: Interruption) -> "Collected":
