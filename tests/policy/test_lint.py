@@ -166,3 +166,10 @@ def test_rules_of_sets_and_defaults_are_found_where_they_stand() -> None:
         ("never-matches", "policy.yaml:8:24", "defaults.rules[0].tags"),
         ("unused", "policy.yaml:5:3", "rule_sets.idle"),
     ]
+
+
+def test_expressions_that_are_too_much_to_work_out_give_no_warning() -> None:
+    """Each of these would take minutes; it is left after half a second, and the rest is looked at."""
+    large = ["{regex: '(a|b)*a(a|b){14}'}", "{regex: '((a|ab|b){1,50}){1,50}'}", "{regex: '(.*a.*b.*c){5}'}"]
+    found = of_rules(*(f"tags: {each}, {TEN}" for each in large), f'tags: "*", {TEN}', f'tags: "x", {TEN}')
+    assert [(each.code, each.path) for each in found] == [("hidden-rule", "policies[0].rules[4].tags")]

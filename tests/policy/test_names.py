@@ -85,6 +85,11 @@ def test_what_is_not_understood_is_told(expression: str) -> None:
         names_of_regex(Book(), expression)
 
 
+def test_what_is_nested_too_deeply_is_told() -> None:
+    with pytest.raises(UnknownNamesError):
+        names_of_regex(Book(), "(" * 5000 + "a" + ")" * 5000)
+
+
 def test_a_set_that_grows_too_large_is_told() -> None:
     book = Book()
     with pytest.raises(UnknownNamesError):

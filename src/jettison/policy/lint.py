@@ -82,9 +82,7 @@ class _Lint:
         if all(keeps_all(rule.keep) for rule in policy.rules) and all(
             each is None or keeps_all(each) for each in others
         ):
-            text = (
-                "it keeps everything in its repositories, so it has no effect beside shielding them from later policies"
-            )
+            text = "it keeps everything in its repositories; all it does is to shield them from later policies"
             yield self._warning("no-effect", ("policies", i), text)
 
     def _rules(self, i: int, policy: RepositoryPolicy) -> Iterator[PolicyWarning]:

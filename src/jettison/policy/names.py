@@ -13,8 +13,8 @@ _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 """Every character that a tag or a repository's name may have (distribution-spec, "Pulling manifests")."""
 _BITS: Final = {character: 1 << number for number, character in enumerate(_ALPHABET)}
 ALL: Final = (1 << len(_ALPHABET)) - 1
-MOST_STATES: Final = 3000
-"""How many states a question may visit: milliseconds for what people write, half a second at worst."""
+MOST_WORK: Final = 400_000
+"""How many steps a question may take: milliseconds for what people write, half a second at worst."""
 
 Names = int
 """A set of names, as its number in a Book."""
@@ -41,6 +41,7 @@ class Book:
         self._numbers: dict[tuple[object, ...], Names] = {}
         self._derived: dict[tuple[Names, int], Names] = {}
         self._masks: set[int] = set()
+        self._work = 0
         self.nothing: Names = self._number(("chars", 0), nullable=False)
         """No name at all."""
         self.empty: Names = self._number(("empty",), nullable=True)
@@ -134,6 +135,7 @@ class Book:
 
     def shortest(self, names: Names) -> str | None:
         """Return a shortest name of the set, None where it has none. Raises UnknownNamesError."""
+        self._work = 0
         letters = self._letters()
         seen = {names}
         waiting = deque([(names, "")])
@@ -142,12 +144,13 @@ class Book:
             if self._nullable[state]:
                 return text
             for letter in letters:
-                following = self._derive(state, letter)
+                try:
+                    following = self._derive(state, letter)
+                except RecursionError as error:
+                    raise UnknownNamesError("nested too deeply") from error
                 if following not in seen and following != self.nothing:
                     seen.add(following)
                     waiting.append((following, text + _ALPHABET[letter]))
-            if len(seen) > MOST_STATES:
-                raise UnknownNamesError("too many states")
         return None
 
     def _letters(self) -> list[int]:
@@ -161,6 +164,11 @@ class Book:
         """Return what may follow `letter` at the beginning of a name."""
         known = self._derived.get((names, letter))
         if known is None:
+            node = self._nodes[names]
+            # How long a step takes goes with the size of what is stepped through.
+            self._work += len(node) if node[0] in ("or", "and") else 2
+            if self._work > MOST_WORK:
+                raise UnknownNamesError("too large a set")
             known = self._derived[names, letter] = self._derivative(names, letter)
         return known
 

@@ -34,7 +34,10 @@ _NAMED: Final = re.compile(r"\?P?<[A-Za-z_]\w*>")
 
 def names_of_regex(book: Book, text: str, *, anywhere: bool = False) -> Names:
     """Return the names that `text` matches; `anywhere`: it need match a part of the name only."""
-    return _Reader(book, text, anywhere=anywhere).read()
+    try:
+        return _Reader(book, text, anywhere=anywhere).read()
+    except RecursionError as error:
+        raise UnknownNamesError("nested too deeply") from error
 
 
 class _Reader:
