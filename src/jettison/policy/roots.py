@@ -53,7 +53,8 @@ class Roots:
         deciding = _Deciding(repository, graph, policy, applying, setting, used)
         deciding.decide()
         roots = cls(deciding.tags)
-        for decision in deciding.tags.values():
+        for name in sorted(deciding.tags):  # so that of several tags always the same one gives the manifest's reason
+            decision = deciding.tags[name]
             (roots.kept if decision.kept else roots.expired)[decision.tag.digest] = decision.reason
         for digest, (kept, reason) in deciding.alone.items():
             (roots.kept if kept else roots.expired)[digest] = reason
