@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.cli.commands import Command
 
+from jettison.testing.faults import answer
+from jettison.testing.faulty import FaultyServer
 from jettison.testing.images import image, index, push, signature_of, signature_tag
 from jettison.testing.registry_server import RegistryServer
 
@@ -202,3 +204,33 @@ def test_every_field_is_documented(filled: RegistryServer, command: Command, pol
     for arguments in (("explain", f"{filled.url}/{APP}:3.0"), ("forecast", filled.url, "--images")):
         found = keys_of(command(*arguments, "--policy", policy, "--json").document)
         assert [key for key in sorted(found) if f"`{key}`" not in page] == []
+
+
+def test_what_cannot_be_read_is_told(filled: RegistryServer, command: Command, policy: Path, tmp_path: Path) -> None:
+    with FaultyServer(upstream=filled.url) as proxy:
+        proxy.when("GET", f"/v2/{WEB}/tags/list.*", answer(403))
+        told = command("forecast", proxy.url, "--policy", policy)
+        assert told.status == 4
+        assert "what could not be read completely is taken to lose nothing" in told.err
+        assert command("policy", "record", proxy.url, "-o", tmp_path / "record.json").status == 4
+        assert command("policy", "diff", policy, policy, proxy.url).status == 4
+        # The repository that is asked about can be read, and nothing else is.
+        assert command("explain", f"{proxy.url}/{APP}:1.0", "--policy", policy).status == 0
+        proxy.when("GET", f"/v2/{APP}/tags/list.*", answer(403))
+        told = command("explain", f"{proxy.url}/{APP}:1.0", "--policy", policy)
+        assert told.status == 1
+        assert f"{APP} could not be read completely: " in told.message
+
+
+def test_a_repository_with_damage_keeps_everything_and_says_so(
+    filled: RegistryServer, command: Command, policy: Path
+) -> None:
+    body = next(
+        path
+        for path in (filled.root / "docker/registry/v2/blobs").rglob("data")
+        if path.parent.name == image(seed=2, created=NOW - timedelta(days=9)).digest.hex
+    )
+    body.write_bytes(b"")
+    told = command("explain", f"{APP}:1.0", "--storage", filled.root, "--offline", "--policy", policy)
+    assert "stays: something in this repository could not be read" in told.out
+    assert "rule:        none decides it" in told.out

@@ -50,7 +50,13 @@ def explain_in(
         raise NotFoundError(f"{inventory.registry} has no repository {name}")
     if not repository.tags and not repository.manifests and not repository.problems:
         raise NotFoundError(f"{name} is empty: it has no tags, and no manifests that could be seen")
-    found = _wanted(repository, wanted)
+    try:
+        found = _wanted(repository, wanted)
+    except NotFoundError as error:
+        blocking = [problem.text for problem in repository.problems if problem.blocks]
+        if not blocking:
+            raise
+        raise NotFoundError(f"{name} could not be read completely: {blocking[0]}") from error
     explanation = explain(repository, policy, now, found, in_use)
     space = Space.of(inventory)
     return Explained(

@@ -58,9 +58,10 @@ def command(
     """
     from dataclasses import asdict
 
+    from jettison.app.clean import PART
     from jettison.app.forecast import forecast
-    from jettison.cli.output import print_json, warn
-    from jettison.cli.reading import Reading
+    from jettison.cli.output import print_json
+    from jettison.cli.reading import Reading, warn_of_problems
 
     now = datetime.now(UTC)
     reading = Reading.find(connection, inventory)
@@ -70,8 +71,7 @@ def command(
     moment = found.taken if inventory is not None else now
     step = step or ("day" if days <= 14 else "week" if days <= 120 else "month")
     told = forecast(found, policy, moment, days, timedelta(days=_STEPS[step]), in_use)
-    for problem in (*found.problems, *(each for one in found.repositories for each in one.problems)):
-        warn(problem.text)
+    whole = warn_of_problems(found, "what could not be read completely is taken to lose nothing")
     if as_json:
         steps = [asdict(each) for each in told.steps]
         if not images:
@@ -92,7 +92,7 @@ def command(
         )
     else:
         print_forecast(told, moment, images=images)
-    return 0
+    return 0 if whole else PART
 
 
 def print_forecast(told: "Forecast", now: datetime, *, images: bool) -> None:

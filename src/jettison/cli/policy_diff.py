@@ -51,10 +51,11 @@ def command(
     """
     from dataclasses import asdict
 
+    from jettison.app.clean import PART
     from jettison.app.policy_diff import diff_policies
     from jettison.cli.options import read_text
-    from jettison.cli.output import print_json, warn
-    from jettison.cli.reading import Reading
+    from jettison.cli.output import print_json
+    from jettison.cli.reading import Reading, warn_of_problems
     from jettison.policy.parse import parse_policy
 
     before, after = (parse_policy(read_text(each, "the policy"), str(each)) for each in (old, new))
@@ -64,13 +65,13 @@ def command(
     found = reading.read(now)
     moment = found.taken if inventory is not None else now
     told = diff_policies(found, before, after, moment, *uses)
-    for repository in found.repositories:
-        if not repository.is_complete:
-            warn(f"{repository.name} could not be read completely, so it loses nothing by either policy")
+    whole = warn_of_problems(found, "what could not be read completely loses nothing by either policy")
     if as_json:
         print_json({"version": 1, "old": old, "new": new, **asdict(told)})
     else:
         print_diff(told, all_rows=all_rows)
+    if not whole:
+        return PART
     return DIFFERENT if detailed_exitcode and not told.is_empty else 0
 
 

@@ -26,7 +26,7 @@ def command(connection: Connection, output: Path, *, as_json: bool) -> int:
 
     from jettison.app.clean import PART
     from jettison.cli.output import console, counted, print_json
-    from jettison.cli.reading import Reading
+    from jettison.cli.reading import Reading, warn_of_problems
     from jettison.errors import UsageError
     from jettison.oci.record import encode_inventory
 
@@ -44,5 +44,4 @@ def command(connection: Connection, output: Path, *, as_json: bool) -> int:
     else:
         what = counted(repositories, "repository", "repositories")
         console().print(f"{output}: {what} with {counted(found.tag_count, 'tag')}.", markup=False)
-    whole = not found.problems and all(each.is_complete for each in found.repositories)
-    return 0 if whole else PART
+    return 0 if warn_of_problems(found, "the record has these repositories as they were read") else PART

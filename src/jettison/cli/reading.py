@@ -111,3 +111,17 @@ def load_inventory(file: Path) -> "Inventory":
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(f"{file}: the inventory cannot be read: {reason}") from error
     return decode_inventory(body, str(file))
+
+
+def warn_of_problems(inventory: "Inventory", consequence: str) -> bool:
+    """Warn of what could not be read, and what follows from that. Return whether all could be."""
+    from jettison.cli.output import warn
+
+    blocked = [(each.name, problem) for each in inventory.repositories for problem in each.problems if problem.blocks]
+    for problem in inventory.problems:
+        warn(problem.text)
+    for name, problem in blocked:
+        warn(f"{name}: {problem.text}")
+    if blocked or inventory.problems:
+        warn(consequence)
+    return not blocked and not inventory.problems
