@@ -11,6 +11,9 @@ import pytest
 from tests.cli.commands import Command
 from tests.pulls.logs import ONE, combined, manifest
 
+from jettison.testing.images import image
+from jettison.testing.storage_tree import StorageTree
+
 URL = "http://registry.example:5000"
 
 
@@ -100,3 +103,13 @@ def test_a_log_comes_in_by_standard_input_and_by_a_pipe(command: Command, log: P
     writer.join()
     assert told.document["logs"][0]["pulls"] == 1
     assert [each["times"] for each in command("pulls", "show", URL, "--json").document["pulled"]] == [1, 2, 1]
+
+
+def test_a_storage_that_is_worked_on_offline_has_pulls_of_its_own(command: Command, log: Path, tmp_path: Path) -> None:
+    storage = tmp_path / "registry"
+    StorageTree(storage).add("team/app", image(seed=1), ["1.0"])
+    assert command("pulls", "import", log, "--storage", storage, "--json").document["registry"] == str(storage)
+    assert len(command("pulls", "show", "--storage", storage, "--json").document["pulled"]) == 2
+    assert command("pulls", "show", URL, "--json").document["pulled"] == []
+    assert command("pulls", "show", URL, "--storage", storage).status == 2
+    assert command("pulls", "show", "--storage", tmp_path / "none").status == 1
