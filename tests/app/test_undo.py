@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.app.undoing import Bodies, MemoryRun, cleaned, seen, undone
 
 from jettison.app.undo_look import Selection
@@ -222,7 +223,8 @@ def test_a_loop_of_manifests_ends() -> None:
 
     def naming(digest: Digest, child: Digest) -> Manifest:
         base = parse_manifest(OLD.digest, OLD.body)
-        return replace(base, digest=digest, children=(replace(base.children[0], digest=child),))
+        child_descriptor = structs.replace(base.children[0], digest=child)
+        return structs.replace(base, digest=digest, children=(child_descriptor,))
 
     assert set(restore_order([one, two], {one: naming(one, two), two: naming(two, one)})) == {one, two}
     assert restore_order([one], {one: naming(one, one)}) == (one,)
