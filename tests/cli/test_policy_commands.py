@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import sys
 from pathlib import Path
 
@@ -86,6 +87,21 @@ def test_cases_that_cannot_be_run(command: Command, policy: Path, tmp_path: Path
     told = command("policy", "test", cases)
     assert told.status == 2
     assert message in told.message
+
+
+def test_the_documented_cases_come_out_as_documented(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "policy-test.md").read_text("utf-8")
+    cases, policy, _ = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (shown,) = re.findall(r"```text\n\$ jettison policy test policy.test.yaml\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policy.test.yaml").write_text(cases)
+    (tmp_path / "policy.yaml").write_text(policy)
+    assert command("policy", "test", "policy.test.yaml").status == 0
+    (tmp_path / "policy.yaml").write_text(policy.replace("newest: 3", "newest: 2"))
+    told = command("policy", "test", "policy.test.yaml")
+    assert (told.status, told.out) == (1, shown)
 
 
 def test_a_record_of_another_format_is_refused(command: Command, policy: Path, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Cases of policies: what they can say, and what is refused."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -150,22 +149,3 @@ def test_a_file_without_a_policy() -> None:
 def test_the_mistake_in_a_policy_is_told_where_it_stands() -> None:
     with pytest.raises(ConfigurationError, match=r"cases.yaml:5:57: policies\[0\].rules\[0\].keep"):
         run("  - {name: a, tags: {x: 1d}, others: keep}\n", POLICY.replace("newest: 2", "newst: 2"))
-
-
-def test_the_documented_cases_are_right() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "policy-test.md").read_text(encoding="utf-8")
-    first = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0]
-    policy = parse_policy(
-        """
-protect: {tags: [latest, stable]}
-policies:
-  - repositories: ["team/**"]
-    rules:
-      - {name: releases, tags: {version: "*"}, keep: {newest: 3}}
-      - {name: branches, tags: {regex: '.+-[0-9a-f]{7,40}'}, keep: {within: 14d, newest: 2}}
-    untagged: {keep: {within: 30d}}
-""",
-        "policy.yaml",
-    )
-    results = [run_case(each, policy) for each in read_cases(first, "policy.test.yaml")]
-    assert [(result.name, result.failures) for result in results] == [("releases", ()), ("branches", ())]
