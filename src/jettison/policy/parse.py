@@ -34,7 +34,11 @@ _RULE: Final = ("name", "tags", "counts", "keep")
 
 def parse_policy(text: str | bytes, source: str) -> Policy:
     """Read a policy. `source` is the file's name for messages. Raises ConfigurationError."""
-    return _Reader(source).policy(load(text, source))
+    document = load(text, source)
+    try:
+        return _Reader(source).policy(document)
+    except RecursionError as error:
+        raise ConfigurationError(f"{source}: it is too deep; does an alias (*name) stand in its own anchor?") from error
 
 
 class _Reader:
