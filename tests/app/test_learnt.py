@@ -14,7 +14,7 @@ from jettison.history.store import History
 from jettison.oci.inventory import Inventory, Problem, Repository, Tag
 from jettison.pulls.spans import Span
 from jettison.storage.local import LocalStorage
-from jettison.testing.images import image, push
+from jettison.testing.images import image, index, push
 from jettison.testing.registry_server import RegistryServer
 
 APP = "team/app"
@@ -96,3 +96,21 @@ def test_a_repository_that_could_not_be_read_whole_is_no_look_at_it(history: His
         (found,) = with_history(history, inventory.registry, inventory).repositories
         assert [tag.pushed for tag in found.tags] == [None] * len(repository.tags)
         assert found.problems == repository.problems
+
+
+async def test_an_index_was_pulled_when_one_of_its_platforms_was(registry_28: RegistryServer, history: History) -> None:
+    inner = index([image(seed="amd"), image(seed="arm", platform="linux/arm64")])
+    outer = index([inner])
+    push(registry_28.url, APP, outer, "2.0")
+    push(registry_28.url, APP, ONE, "1.0")
+    counted: dict[tuple[str, str], tuple[int, datetime]] = {
+        (APP, inner.children[1].digest): (1, NOON - DAY),
+        (APP, outer.digest): (1, NOON - 2 * DAY),
+    }
+    history.pulls.record(registry_28.url, counted, [Span(NOON - 9 * DAY, NOON)], LogPosition("head", "all", 1), None)
+    found = await read(registry_28.url, history, NOON)
+    assert found.pulled == {
+        outer.digest: NOON - DAY,
+        inner.digest: NOON - DAY,
+        inner.children[1].digest: NOON - DAY,
+    }

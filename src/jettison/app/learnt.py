@@ -24,11 +24,36 @@ def with_history(history: "History", registry: str, inventory: Inventory) -> Inv
     seen = history.first_seen.look(registry, _undated(repositories), now)
     found = tuple(
         replace(
-            each, tags=_dated(each.tags, seen.get(each.name, {})), pulled=pulled.get(each.name, {}), pulls_since=since
+            each,
+            tags=_dated(each.tags, seen.get(each.name, {})),
+            pulled=_with_indexes(each, pulled.get(each.name, {})),
+            pulls_since=since,
         )
         for each in repositories
     )
     return replace(inventory, repositories=found)
+
+
+def _with_indexes(repository: Repository, pulled: Mapping[str, datetime]) -> Mapping[str, datetime]:
+    """Add to the pulls that of each index of which a platform was pulled by its own digest: it goes with its index."""
+    found = dict(pulled)
+    for digest, manifest in repository.manifests.items() if pulled else ():
+        if manifest.children:
+            moments = [pulled[each] for each in _with_children(repository, digest) if each in pulled]
+            if moments:
+                found[digest] = max(moments)
+    return found
+
+
+def _with_children(repository: Repository, digest: Digest) -> set[Digest]:
+    """Return an index and everything below it, whatever its loops."""
+    seen, waiting = {digest}, [digest]
+    while waiting:
+        manifest = repository.manifests.get(waiting.pop())
+        fresh = {each.digest for each in manifest.children} - seen if manifest is not None else set()
+        seen |= fresh
+        waiting += fresh
+    return seen
 
 
 def _undated(repositories: tuple[Repository, ...]) -> dict[str, dict[str, Digest]]:
