@@ -29,9 +29,9 @@ def clause_text(clause: Clause) -> str:
     """Return a clause as a policy file says it, on one line."""
     match clause:
         case Everything():
-            return "everything"
+            return "everything: true"
         case Nothing():
-            return "nothing"
+            return "nothing: true"
         case AnyOf(clauses):
             return f"any: [{_list_text(clauses)}]"
         case AllOf(clauses):
@@ -70,7 +70,7 @@ def _count_text(clause: Newest | Periods) -> str:
     name = clause.period.value if isinstance(clause, Periods) else "newest"
     text = f"{name}: {clause.count}, by: {clause.by}"
     if clause.per:
-        text += f", per: {', '.join(clause.per)}"
+        text += f", per: {clause.per[0] if len(clause.per) == 1 else '[' + ', '.join(clause.per) + ']'}"
     if isinstance(clause, Newest) and clause.of_tags:
         text += ", of: tags"
     if clause.among is not None:
