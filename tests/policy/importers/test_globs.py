@@ -62,6 +62,18 @@ def test_a_glob_matches_what_it_matches_there(
         ("**{,x}", "a/b", False, False),
         ("a[^b]c", "a/c", False, True),
         ("a[b-d]c", "acc", True, True),
+        ("{web,web/**}", "web", False, True),
+        ("{web,web/**}", "web/api", True, True),
+        ("{web,api/**}", "web", True, True),
+        ("{web-*,api/**}", "web-1", True, True),
+        ("web*/**", "web", False, False),
+        ("web*/**", "web1", False, True),
+        ("web{**,x}", "web/api", False, True),
+        ("a***", "a", False, False),
+        ("a***", "ab", True, True),
+        ("*{,a}", "ab", False, True),
+        ("a*{,b}", "a", False, False),
+        ("x**/", "x", False, True),
     ],
 )
 def test_the_two_releases_differ(text: str, name: str, in_v1: bool, in_v4: bool) -> None:
@@ -73,6 +85,13 @@ def test_the_two_releases_differ(text: str, name: str, in_v1: bool, in_v4: bool)
 def test_a_malformed_glob_is_refused(text: str, dialect: Dialect) -> None:
     with pytest.raises(PolicyImportError, match="syntax error in pattern"):
         our_globs(text, dialect)
+
+
+@pytest.mark.parametrize("text", ["web{,/**}", "{a,b}{c/d,e}", "{w*,web/**}", "{*,a/b}", "team/{a/b,**}"])
+def test_braces_with_a_slash_that_fail_in_v1_or_hide_others_are_refused(text: str) -> None:
+    with pytest.raises(PolicyImportError, match=r"slash in braces|hide others"):
+        our_globs(text, Dialect.V1)
+    our_globs(text, Dialect.V4)
 
 
 @pytest.mark.parametrize("text", ["[-]", "[x-]", "[-x]", "[a-b-c]", "[a--]"])
@@ -90,6 +109,12 @@ def test_a_closing_brace_alone_is_malformed_in_v4_only() -> None:
 
 def test_v4_reads_a_dash_behind_a_range_as_itself() -> None:
     assert [name for name in "abcd-" if matches("[a-b-d]", Dialect.V4, name)] == ["a", "b", "d", "-"]
+
+
+def test_a_star_of_braces_does_not_match_the_name_above_in_v4() -> None:
+    assert [matches("team/{a/b,**}", Dialect.V4, name) for name in ("team", "team/x", "team/x/y")] == [
+        False, True, True,
+    ]  # fmt: skip
 
 
 def test_braces_are_written_out() -> None:

@@ -4,6 +4,7 @@ Braces are written out as alternatives, so that one of their globs becomes a lis
 doublestar_test.go of v1.3.4 (Harbor), match.go, validate.go and doublestar_test.go of v4 (zot).
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -12,6 +13,7 @@ from typing import Final
 
 from jettison.errors import PolicyImportError
 from jettison.policy.importers.model import glob_text
+from jettison.policy.pattern import Glob
 
 _MOST_ALTERNATIVES: Final = 200
 _NAMES: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -54,13 +56,11 @@ def our_globs(text: str, dialect: Dialect) -> list[str]:
 
     Raises PolicyImportError for what the library calls a malformed pattern.
     """
-    reader = _Reader(text, dialect)
-    globs: list[str] = []
-    for pieces in reader.read():
-        for glob in _write(text, pieces, dialect):
-            if glob not in globs:
-                globs.append(glob)
-    return globs or [NEVER]
+    alternatives: list[Sequence[_Pieces]] = [_components(pieces) for pieces in _Reader(text, dialect).read()]
+    if dialect is Dialect.V1:
+        alternatives = _living_in_v1(text, alternatives)
+    globs = [glob for each in alternatives for glob in _write(text, each, dialect) if glob]
+    return list(dict.fromkeys(globs)) or [NEVER]
 
 
 class _Reader:
@@ -186,37 +186,53 @@ def _unescaped(inside: str) -> list[tuple[str, bool]]:
     return characters
 
 
-def _write(text: str, pieces: _Pieces, dialect: Dialect) -> list[str]:
-    """Return our globs of one alternative: none where it can match nothing, two where it ends in `/**` in v4."""
+def _components(pieces: _Pieces) -> list[_Pieces]:
     components: list[list[_Piece]] = [[]]
     for piece in pieces:
-        if piece.kind is _Kind.SLASH:
+        if piece is _SLASH:
             components.append([])
         else:
             components[-1].append(piece)
+    return [tuple(each) for each in components]
+
+
+def _write(text: str, components: Sequence[_Pieces], dialect: Dialect) -> list[str]:
+    """Return our globs of one alternative: none where it can match nothing, two where it ends in `/**` in v4."""
     written: list[str] = []
     for component in components:
-        one = _component(text, component, dialect)
+        last = component is components[-1] or (dialect is Dialect.V1)
+        one = _component(text, component, dialect, last=last)
         if one is None:
             return []
         written.append(one)
-    if dialect is Dialect.V4 and len(written) > 1 and written[-1] == "**":
-        return ["/".join(written[:-1]), "/".join(written)]
-    if dialect is Dialect.V4 and len(written) > 2 and written[-2:] == ["**", ""]:
-        return ["/".join(written[:-2])]
+    if dialect is Dialect.V4 and len(written) > 1:
+        if components[-1] == (_STAR, _STAR):
+            above = written[-2]
+            if above.endswith("*") and above != "**":  # `web*/**` matches web1, but not web
+                above = f"{above[:-1]}?*"
+            return ["/".join([*written[:-2], above]), "/".join(written)]
+        if written[-1] == "" and components[-2][-2:] == (_STAR, _STAR):  # there `x**/` matches x, and `x/**/` too
+            before = [written[-2].removesuffix("*")] if written[-2] != "**" else []
+            return ["/".join([*written[:-2], *before])]
     return ["/".join(written)]
 
 
-def _component(text: str, component: Sequence[_Piece], dialect: Dialect) -> str | None:
+def _component(text: str, component: _Pieces, dialect: Dialect, *, last: bool) -> str | None:
     """Return our glob of what stands between two slashes; None where it can match nothing."""
-    if tuple(component) == (_STAR, _STAR):
+    if component == (_STAR, _STAR):
         return "**"
-    if dialect is Dialect.V4:
-        stars = _double_stars_in_v4(component)
-        if stars == 1:
+    if dialect is Dialect.V4 and component[-3:] == (_ALTERNATIVE, _STAR, _STAR):
+        before = component[:-2]  # v4 starts anew at each alternative, as if a segment began there
+        if all(piece is _ALTERNATIVE for piece in before):
             return "**"
-        if stars > 1:
+        if not last:
             raise PolicyImportError(f"{text!r}: ** in braces behind other text cannot be told in a glob of ours")
+        return f"{_component(text, before, dialect, last=False)}**"
+    return _plain_component(component, last=last)
+
+
+def _plain_component(component: _Pieces, *, last: bool) -> str | None:
+    """Return our glob of a component in which stars stay within it; None where it can match nothing."""
     parts: list[str] = []
     for piece in component:
         match piece.kind:
@@ -233,18 +249,79 @@ def _component(text: str, component: Sequence[_Piece], dialect: Dialect) -> str 
                     parts.append("*")
             case _:
                 pass
+    if last and _stars_want_something(component):
+        parts.insert(-1, "?")
     return "".join(parts)
 
 
-def _double_stars_in_v4(component: Sequence[_Piece]) -> int:
-    """Return 1 for a `**` of braces that is the whole component, 2 for one behind other text.
+def _stars_want_something(component: _Pieces) -> bool:
+    """Whether stars end it that match no nothing: three or more, or some with an empty alternative behind them."""
+    trimmed = list(component)
+    while trimmed and trimmed[-1] is _ALTERNATIVE:
+        trimmed.pop()
+    stars = 0
+    while stars < len(trimmed) and trimmed[-1 - stars] is _STAR:
+        stars += 1
+    return stars > 2 or (stars > 0 and len(trimmed) < len(component))
 
-    v4 starts anew at each alternative, as if a segment began there.
+
+def _living_in_v1(text: str, alternatives: Sequence[Sequence[_Pieces]]) -> list[Sequence[_Pieces]]:
+    """Leave out the alternatives that never match in v1, though they seem to.
+
+    It looks at a component with all alternatives of its braces at once. Stars with an empty alternative behind them
+    match nothing. Where one alternative ends with the name and another one would go on (`{web,web/**}` for web), the
+    end is overlooked. Braces that hold a slash behind other text are an error as soon as a name ends before them.
     """
-    ends = tuple(component[-3:]) == (_ALTERNATIVE, _STAR, _STAR)
-    if not ends:
-        return 0
-    return 1 if all(piece is _ALTERNATIVE for piece in component[:-2]) else 2
+    for components in alternatives:
+        for component, goes_on in zip(components, [True] * (len(components) - 1) + [False], strict=True):
+            braces = component.count(_ALTERNATIVE)
+            if goes_on and braces > (component[:1] == (_ALTERNATIVE,)) and _holds_a_slash_in_braces(text):
+                raise PolicyImportError(f"syntax error in pattern {text!r}: a slash in braces behind other text")
+    living: list[Sequence[_Pieces]] = []
+    for one in alternatives:
+        if any(_ALTERNATIVE in each and _is_star_then_nothing(each) for each in one):
+            continue
+        place = len(one) - 1
+        longer = [each for each in alternatives if len(each) > len(one) and each[:place] == one[:place]]
+        rivals = [each[place] for each in longer if _ALTERNATIVE in one[place] and _ALTERNATIVE in each[place]]
+        if not any(_is_hidden(text, one[place], rival) for rival in rivals):
+            living.append(one)
+    return living
+
+
+def _holds_a_slash_in_braces(text: str) -> bool:
+    """Whether a slash stands in braces."""
+    depth = 0
+    for position, char in enumerate(text):
+        if text[position - 1 : position] != "\\":
+            depth += (char == "{") - (char == "}")
+        if char == "/" and depth > 0:
+            return True
+    return False
+
+
+def _is_star_then_nothing(component: _Pieces) -> bool:
+    trimmed = list(component)
+    while trimmed and trimmed[-1] is _ALTERNATIVE:
+        trimmed.pop()
+    return len(trimmed) < len(component) and trimmed[-1:] == [_STAR]
+
+
+def _is_hidden(text: str, ending: _Pieces, going_on: _Pieces) -> bool:
+    """Whether all that the one matches the other one matches too; refused where it is so for a part of it alone."""
+    one, other = (_component(text, each, Dialect.V1, last=True) for each in (ending, going_on))
+    if one is None or other is None:
+        return False
+    if one == other:
+        return True
+    plain, other_plain = (not any(char in "*?[" for char in each) for each in (one, other))
+    if plain:
+        return other != "" and Glob(other).matches(one or NEVER)
+    beginnings = [re.split(r"[*?\[]", each)[0] for each in (one, other)]
+    apart = not beginnings[0].startswith(beginnings[1]) and not beginnings[1].startswith(beginnings[0])
+    if apart or (other_plain and not Glob(one).matches(other or NEVER)):
+        return False
+    raise PolicyImportError(f"{text!r}: some of its alternatives hide others there, which a glob of ours cannot tell")
 
 
 def _class_text(members: str) -> str:
