@@ -39,10 +39,7 @@ def test_a_clause_in_words_is_the_clause(keep: str) -> None:
     assert clause_of(clause_text(clause_of(keep))) == clause_of(keep)
 
 
-@given(
-    st.timedeltas(timedelta(seconds=1), timedelta(days=9999)).map(
-        lambda span: span - timedelta(0, 0, span.microseconds)
-    )
-)
+@settings(deadline=None)
+@given(st.integers(1, 10**9).map(lambda seconds: timedelta(seconds=seconds)))
 def test_a_span_in_words_is_the_span(span: timedelta) -> None:
     assert parse_duration(span_text(span)) == span
