@@ -4,9 +4,11 @@ import itertools
 
 from jettison.oci.inventory import Inventory
 from jettison.plan.build import build_plan
-from jettison.plan.model import Action, ActionKind, DeleteBy, Plan, Server
+from jettison.plan.codec import decode, encode, seal
+from jettison.plan.model import Action, ActionKind, DeleteBy, Plan, PolicyLimits, Server
 from jettison.policy.evaluate import decide
 from jettison.policy.model import Limits, keep_newest_versions
+from jettison.policy.parse import parse_policy
 from jettison.testing.images import image, index, random_layer, signature_of, signature_tag
 from jettison.testing.inventories import NOW, inventory, repository
 
@@ -147,3 +149,25 @@ def test_ages_are_of_the_push_where_it_is_known() -> None:
     (action,) = plan_of(inventory(repo)).actions
     assert isinstance(action, Action)
     assert action.created == NOW
+
+
+def test_a_plan_carries_the_brakes_of_policies_and_the_names_of_rules() -> None:
+    text = """
+        policies:
+          - name: apps
+            repositories: "app*"
+            limits: {deletions: 10%}
+            rules: [{name: r, tags: "*", keep: {newest: 1, by: name}}]
+          - {repositories: "**", rules: [{tags: "*", keep: {newest: 1, by: name}}]}
+    """
+    policy = parse_policy(text, "policy.yaml")
+    names = ("app-a", "app-b", "other")
+    found = inventory(*(repository(name, {"1": image(seed=1), "2": image(seed=2)}) for name in names))
+    made = build_plan(found, decide(found, policy, NOW), policy="p", limits=policy.limits, server=Server(), now=NOW)
+    assert made.limits.policies == (PolicyLimits("apps", ("app-a", "app-b"), "10%", "refuse"),)
+    assert {(action.repository, action.reason.policy, action.reason.rule) for action in made.actions} == {
+        ("app-a", "apps", "r"),
+        ("app-b", "apps", "r"),
+        ("other", None, "rule 1"),
+    }
+    assert decode(encode(seal(made)), "plan.json").limits == made.limits

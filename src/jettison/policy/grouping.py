@@ -80,6 +80,13 @@ def _keyer(per: tuple[str, ...], selector: TagPattern | None, *, lines: bool) ->
         version = parse_version(name)
         return None if version is None else ((version.line,), version)
 
+    def by_line_and_part(name: str) -> tuple[_Key, Version | None] | None:
+        version = parse_version(name)
+        if version is None:
+            return None
+        part = version.release[:length]
+        return ((version.line, part if len(part) == length else (*part, 0)), version)
+
     def by_group(name: str) -> tuple[_Key, Version | None] | None:
         value = groups(name).get(only)
         return None if value is None else ((value,), None)
@@ -97,9 +104,12 @@ def _keyer(per: tuple[str, ...], selector: TagPattern | None, *, lines: bool) ->
 
     groups = selector.groups if selector is not None else lambda name: {}
     only = per[0] if per else ""
+    length = 2 if only == "minor" else 1
     has_groups = not set(per) <= _VERSION_PARTS
     if lines and not per:
         return by_line
+    if lines and per in (("minor",), ("major",)):
+        return by_line_and_part
     return by_group if has_groups and len(per) == 1 and not lines else by_all
 
 

@@ -53,9 +53,11 @@ class Roots:
         deciding = _Deciding(repository, graph, policy, applying, setting, used)
         deciding.decide()
         roots = cls(deciding.tags)
-        for name in sorted(deciding.tags):  # so that of several tags always the same one gives the manifest's reason
-            decision = deciding.tags[name]
-            (roots.kept if decision.kept else roots.expired)[decision.tag.digest] = decision.reason
+        # By name, so that of several tags always the same one gives the manifest's reason; sources list them so anyway.
+        for name in sorted([tag.name for tag in repository.tags]):
+            decision = deciding.tags.get(name)
+            if decision is not None:
+                (roots.kept if decision.kept else roots.expired)[decision.tag.digest] = decision.reason
         for digest, (kept, reason) in deciding.alone.items():
             (roots.kept if kept else roots.expired)[digest] = reason
         for name, where in used.items():
