@@ -51,6 +51,47 @@ def filled(ages: list[int], pulls: list[int]) -> Repository:
     return replace(repository("team/app", tags, pushed=pushed), pulled=pulled, pulls_since=NOW - 25 * DAY)
 
 
+FAMILY = index([IMAGES[10], IMAGES[11]])
+WHOLE = """
+policies:
+  - repositories: "**"
+    rules:
+      - {name: main, tags: "t*", keep: {newest: 1, within: 9d}}
+      - {name: rest, tags: "s*", keep: {within: 12d, by: active}}
+    untagged: {keep: {within: 7d}}
+    referrers: {of_kept: {keep: {within: 15d}}, orphaned: {keep: {within: 5d}}}
+"""
+
+
+def with_family(ages: list[int]) -> Repository:
+    """A signed index, tags that share digests with it, an untagged image and a signature without a subject."""
+    signature, lonely = signature_of(FAMILY.digest), signature_of(image(seed="gone").digest)
+    tags = {"t0": FAMILY, "s0": FAMILY, "t1": IMAGES[10], "s1": IMAGES[1], "t2": IMAGES[2]}
+    tags |= {signature_tag(FAMILY.digest): signature}
+    pushed = {name: NOW - age * DAY - timedelta(minutes=7) for name, age in zip(tags, ages, strict=False)}
+    made = repository("team/app", tags, untagged=(IMAGES[5], lonely), pushed=pushed)
+    dates = dict(zip(sorted(made.manifests), (NOW - age * DAY for age in ages * 2), strict=False))
+    return replace(made, pushed=dates, pulled={"s1": NOW - 3 * DAY}, pulls_since=NOW - 20 * DAY)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 30), min_size=6, max_size=6))
+def test_the_expiry_of_manifests_and_what_follows_them(ages: list[int]) -> None:
+    kept, by = with_family(ages), parse_policy(WHOLE, "policy")
+    when: dict[str, datetime] = {}
+    left = kept
+    for number in range(61):
+        decided = decide_repository(left, by, NOW + number * DAY)
+        gone = [*decided.order, *(each.tag.name for each in decided.tags if not each.kept)]
+        when |= dict.fromkeys(gone, NOW + number * DAY)
+        left = without(decided)
+    for name in (*kept.manifests, *(tag.name for tag in kept.tags)):
+        found = expiry(kept, by, NOW, name)
+        assert (found.moment is None) is (name not in when), name
+        if found.moment is not None:
+            assert timedelta() <= when[name] - found.moment < DAY, name
+
+
 def played(kept: Repository, by: Policy, days: int) -> Iterator[tuple[datetime, set[str]]]:
     """Run every day, which is what the forecast must come to without deciding every day."""
     for number in range(days + 1):
