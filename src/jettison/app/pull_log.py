@@ -24,7 +24,7 @@ from jettison.pulls.reader import SNIFFED, Format, pieces
 STDIN: Final = "-"
 _GZIP: Final = b"\x1f\x8b"
 _CHUNK: Final = 1024 * 1024
-LogStream: TypeAlias = io.BufferedReader
+LogStream: TypeAlias = "io.BufferedReader[Any]"
 
 
 class Hash(Protocol):
@@ -88,7 +88,7 @@ class PullLog:
         return found
 
     @contextmanager
-    def open(self, skip: int = 0) -> "Iterator[LogStream]":
+    def open(self, skip: int = 0) -> Iterator[LogStream]:
         """Open the log's text behind its first `skip` bytes. Raises UsageError where the file cannot be read."""
         try:
             with self.path.open("rb") as file:
