@@ -90,6 +90,11 @@ def test_the_warning_names_who_hides() -> None:
     assert "`protect`" in protected.text
 
 
+def test_protection_of_what_cannot_be_a_tag() -> None:
+    (found,) = of_rules(f'tags: "x*", {TEN}', protect='"latest", "team/app:1"')
+    assert (found.code, found.path, found.text) == ("never-matches", "protect.tags", "no tag can match team/app:1")
+
+
 def test_images_are_matched_by_some_tag_for_each_part() -> None:
     assert codes(of_rules(f'tags: {{all: ["a*", "b*"]}}, {TEN}', unit="tag")) == ["never-matches"]
     assert of_rules(f'tags: {{all: ["a*", "b*"]}}, {TEN}', unit="image") == []

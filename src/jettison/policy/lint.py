@@ -49,6 +49,9 @@ class _Lint:
         self._reach = Reach()
 
     def warnings(self) -> Iterator[PolicyWarning]:
+        for selector in self._policy.protect:
+            if self._reach.names_no_tag(selector):
+                yield self._warning("never-matches", ("protect", "tags"), f"no tag can match {selector}")
         for i, each in enumerate(self._policy.policies):
             yield from self._repositories(i, each)
             yield from self._effect(i, each)

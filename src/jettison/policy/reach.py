@@ -56,6 +56,10 @@ class Reach:
         except UnknownNamesError:
             return False
 
+    def names_no_tag(self, selector: TagPattern) -> bool:
+        """Whether no tag can ever match a selector."""
+        return self._no_tag([selector])
+
     def is_covered(self, rule: Rule, unit: Unit, earlier: Sequence[TagPattern]) -> bool:
         """Whether all that the rule's selector matches is matched by `earlier` selectors already."""
         if not earlier:
