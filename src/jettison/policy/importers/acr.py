@@ -17,7 +17,7 @@ from jettison.policy.importers.acr_command import Command, read_commands
 from jettison.policy.importers.acr_regex import checked, ours, searched_in_repository
 from jettison.policy.importers.expressions import alternates, is_literal, searched
 from jettison.policy.importers.go_duration import GoDurationError, parse_go_duration
-from jettison.policy.importers.model import Imported, Options, age_text, imported
+from jettison.policy.importers.model import FOLLOWERS, Imported, Options, age_text, imported
 from jettison.policy.importers.yaml_text import Node
 
 OPTIONS: Final = ()
@@ -61,6 +61,8 @@ def convert(text: str, options: Options) -> Imported:
         "Imported from `acr purge`. It decides each tag by itself; --keep counts only what is old enough to go, so",
         "young tags take no place in it.",
     ]
+    if not all(command.on("untagged-only") for command in commands):
+        about.append(FOLLOWERS)
     if any(command.on("dry-run") for command in commands):
         about.append("A dry run there is switched off here: nothing goes before `enabled` is true.")
     return imported({"policies": policies}, about, tuple(warnings))

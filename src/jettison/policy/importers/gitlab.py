@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from jettison.errors import PolicyImportError
 from jettison.policy.importers.expressions import alternates, is_literal, re2_error
-from jettison.policy.importers.model import Imported, Options, imported, read_json, repository_of
+from jettison.policy.importers.model import FOLLOWERS, Imported, Options, imported, read_json, repository_of
 from jettison.policy.importers.yaml_text import Node
 
 OPTIONS: Final = ("project", "prefix", "registry")
@@ -69,6 +69,7 @@ def convert(text: str, options: Options) -> Imported:
     ]
     if kind == "gitlab":
         about.append("The date is the tag's last push, as in GitLab's registry with its metadata database.")
+    about.append(FOLLOWERS)
     warnings = [f"{key!r} is no setting of GitLab's and has no effect, there and here" for key in policy.ignored]
     if kind == "third-party":
         warnings.append("a creation date before 1990 counts as unknown here, there as very old")

@@ -9,6 +9,10 @@ from typing import Any, Final
 from jettison.errors import PolicyImportError
 from jettison.policy.importers.yaml_text import Node, Noted, dump
 
+FOLLOWERS: Final = (
+    "Tags `sha256-<hex>...` of signatures and the like go with their image; there they are tags like any other."
+)
+"""A comment for systems that decide each tag by itself and know no referrers."""
 _DEEPEST: Final = 60
 """Levels of a JSON document; a policy has a handful."""
 
