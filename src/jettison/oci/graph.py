@@ -95,7 +95,8 @@ class Graph:
         wanted = dict.fromkeys(digests)
         waits_for: dict[Digest, set[Digest]] = {}
         for digest in wanted:
-            owners = {need.by for need in self.owners.get(digest, ()) if need.by in wanted}
+            needs = self.owners.get(digest)
+            owners = {need.by for need in needs if need.by in wanted} if needs is not None else None
             if owners:
                 waits_for[digest] = owners
         if not waits_for:

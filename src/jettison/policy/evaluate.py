@@ -64,7 +64,7 @@ def decide_repository(
         needed = graph.needed(roots.kept, without=dropped)
     expired = roots.expired | dropped if dropped else roots.expired
     followed = graph.dependents(expired)
-    manifests = dict(_manifests(repository, roots.kept, expired, needed, followed))
+    manifests = _manifests(repository, roots.kept, expired, needed, followed)
     verdicts = roots.tags
     for tag in repository.tags:
         if tag.name not in verdicts:  # a follower goes where the manifest behind it goes
@@ -88,14 +88,16 @@ def _manifests(
     expired: Mapping[Digest, Reason],
     needed: Mapping[Digest, Need | None],
     followed: Mapping[Digest, Need | None],
-) -> Iterator[tuple[Digest, ManifestDecision]]:
+) -> dict[Digest, ManifestDecision]:
+    decisions: dict[Digest, ManifestDecision] = {}
     for digest in repository.manifests:
         if digest in needed or digest not in followed:
             reason = kept.get(digest) or _needed_reason(needed.get(digest), kept=True)
-            yield digest, ManifestDecision(digest, True, reason)
+            decisions[digest] = ManifestDecision(digest, True, reason)
         else:
             reason = expired.get(digest) or _needed_reason(followed[digest], kept=False)
-            yield digest, ManifestDecision(digest, False, reason)
+            decisions[digest] = ManifestDecision(digest, False, reason)
+    return decisions
 
 
 def _reading_order(
