@@ -1,6 +1,7 @@
 """What real clients do, as a real nginx and real registries log it: skopeo and docker pull, others only look."""
 
 import subprocess
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,7 @@ from jettison.cli.main import run
 from jettison.oci.digest import Digest
 from jettison.testing.connection import Connection
 from jettison.testing.docker_engine import DockerEngine
+from jettison.testing.htpasswd import Htpasswd
 from jettison.testing.images import image, index, push
 from jettison.testing.programs import REGISTRY_VERSIONS, Missing, RegistryVersion, skopeo
 
@@ -153,6 +155,14 @@ class Endpoint:
         self._server.server_close()
 
 
+def wait_for_pulls(dump: Path, count: int) -> None:
+    """A registry sends notifications behind its answers, and those not sent yet are lost when it stops."""
+    deadline = time.monotonic() + 30
+    while not dump.exists() or dump.read_text().count('"action": "pull"') < count:
+        assert time.monotonic() < deadline, dump.read_text() if dump.exists() else "nothing was sent"
+        time.sleep(0.01)
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("version", REGISTRY_VERSIONS)
 def test_notifications_tell_the_tag_and_its_digest(
@@ -164,6 +174,7 @@ def test_notifications_tell_the_tag_and_its_digest(
         registry = make_registry(version, extra={"notifications": {"endpoints": [endpoint]}})
         push(registry.url, APP, BOTH, "2.0")
         copy(f"{registry.host}/{APP}:2.0")
+        wait_for_pulls(dump, 2 + len(BOTH.children[0].blobs))
         registry.stop()
         done = command("pulls", "import", "--registry", registry.url, dump)
     assert done.status == 0, done.err
@@ -224,3 +235,31 @@ def test_what_nobody_pulled_for_long_goes_and_the_rest_stays(
     aged.write_text(line.replace(f"[{now:%d/%b/%Y}", f"[{days[0]:%d/%b/%Y}") + quiet)
     assert command("pulls", "import", "--registry", registry.url, aged, front.log).status == 0
     assert goes() == {"old", "never"}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("source", ["2.8 notifications", "3.1 notifications", "3.1 text", "3.1 json"])
+def test_the_registry_tells_the_account(
+    source: str, make_registry: MakeRegistry, command: Command, tmp_path: Path
+) -> None:
+    """2.8 tells it in its notifications alone: its log names the account of what failed, and of no pull."""
+    version, kind = source.split()
+    users, dump = Htpasswd(tmp_path / "users"), tmp_path / "events.json"
+    with Endpoint(dump) as url:
+        endpoint = {"name": "dump", "url": url, "timeout": "5s", "threshold": 5, "backoff": "1s"}
+        formatter = {"level": "info", "formatter": kind if kind == "json" else "text", "accesslog": {"disabled": False}}
+        extra = {"log": formatter, "notifications": {"endpoints": [endpoint]}}
+        registry = make_registry(version, extra=extra, auth=users)
+        push(registry.url, APP, ONE, "1.0", auth=users.credentials)
+        with Connection(registry.url, auth=users.credentials) as connection:
+            for _ in range(3):
+                assert connection.ask("GET", f"/v2/{APP}/manifests/1.0", headers=ACCEPT).status == 200
+        wait_for_pulls(dump, 3)
+        registry.stop()
+    log, configuration = dump if kind == "notifications" else registry.log_path, tmp_path / "jettison.yaml"
+    for account, ignored in (("nobody", {}), (users.user, {users.user: 3})):
+        configuration.write_text(f"pulls: {{ignore: [{{account: {account}}}]}}\n")
+        places = ("--config", configuration, "--history", tmp_path / f"{account}.db")
+        done = command("pulls", "import", "--registry", registry.url, log, "--json", *places)
+        assert done.document["logs"][0]["ignored"] == ignored
+        assert pulled(command, registry.url, *places).get("1.0", 0) == (0 if ignored else 3)
