@@ -255,7 +255,8 @@ class _Cleaning:
         tagged = {tag.digest for tag in fresh.tags}
         untagged = {digest for digest in fresh.manifests if digest not in tagged and digest not in going_digests}
         alone = {digest for digest in untagged if not self._belongs(graph, digest, going_digests)}
-        needed = graph.needed([*staying, *alone])
+        dropped = {each.digest for each in self._pending.values() if each.precondition.despite_subject}
+        needed = graph.needed([*staying, *alone], without=dropped)
         if action.digest not in needed:
             return None
         if action.digest in staying:

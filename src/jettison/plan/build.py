@@ -143,9 +143,8 @@ class _RepositoryBuilder:
         why = tags[0].reason if tags else self._decided.manifests[digest].reason
         pointing = {each.tag.name: digest for each in tags}
         frees = self._space.freed_by([(self._repository.name, digest)])
-        return self._action(
-            ActionKind.DELETE_MANIFEST, digest, tuple(pointing), why, frees, Precondition(pointing, True)
-        )
+        precondition = Precondition(pointing, True, digest in self._decided.dropped)
+        return self._action(ActionKind.DELETE_MANIFEST, digest, tuple(pointing), why, frees, precondition)
 
     def _delete_tag(self, expired: TagDecision, *, frees: bool) -> Action:
         digest, name = expired.tag.digest, expired.tag.name

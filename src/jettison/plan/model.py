@@ -42,11 +42,13 @@ class Precondition(msgspec.Struct, frozen=True):
     """What must still hold at the last moment.
 
     `tags`: each of these still points to the digest given, and for a manifest no other tag does.
-    `unneeded`: nothing that stays needs the digest (promise 4), whatever was pushed in between.
+    `unneeded`: nothing that stays needs the digest (promise 4), whatever was pushed in between. `despite_subject`: it
+    is a referrer that the policy does not keep although its subject stays, so that one does not count.
     """
 
     tags: dict[str, Digest] = {}
     unneeded: bool = False
+    despite_subject: bool = False
 
 
 class Action(msgspec.Struct, frozen=True):

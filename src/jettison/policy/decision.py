@@ -47,7 +47,8 @@ class RepositoryDecisions:
     """What becomes of everything in one repository.
 
     A tag may expire while its manifest is kept, since something else needs that manifest. `order` lists the digests
-    that go, what others belong to before what belongs to it. `policy` is the one that applied, if any.
+    that go, what others belong to before what belongs to it. `policy` is the one that applied, if any. `dropped` are
+    referrers that go although their subject stays.
     """
 
     repository: Repository
@@ -55,3 +56,4 @@ class RepositoryDecisions:
     manifests: Mapping[Digest, ManifestDecision]
     order: tuple[Digest, ...] = ()
     policy: RepositoryPolicy | None = None
+    dropped: frozenset[Digest] = frozenset()

@@ -79,7 +79,7 @@ def decide_repository(
     going = [digest for digest, decision in manifests.items() if not decision.kept]
     order = graph.owners_first(sorted(going, key=_reading_order(repository, going))) if going else ()
     tags = tuple([verdicts[tag.name] for tag in repository.tags])
-    return RepositoryDecisions(repository, tags, manifests, order, applying)
+    return RepositoryDecisions(repository, tags, manifests, order, applying, frozenset(dropped))
 
 
 def _manifests(
