@@ -110,8 +110,11 @@ def _note(outcomes: dict[int, Outcome], number: int, outcome: Outcome) -> None:
 
 
 def _better(one: Outcome, other: Outcome) -> Outcome:
-    """Return what goes for an image that is in several groups: it is kept where one of them keeps it."""
-    return other if _RANK[other.keeps] > _RANK[one.keeps] else one
+    """Return what goes for an image that is in several groups: it is kept where one of them keeps it.
+
+    Where they agree, the better place tells why, so that the order of listing decides nothing.
+    """
+    return max(one, other, key=lambda each: (_RANK[each.keeps], -(each.place or 0), each.text))
 
 
 _RANK: Final = {False: 0, None: 1, True: 2}
