@@ -1,4 +1,4 @@
-"""How Python is set up for a process of our own; as a library we leave it as it is."""
+"""How Python is set up where the command line is all that runs in a process; elsewhere it is left alone."""
 
 import gc
 import os
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 ResultT = TypeVar("ResultT")
 _ALLOCATIONS: Final = 100_000
 _NICENESS: Final = 15
+_is_own_process = False
 
 
 def set_up_interpreter() -> None:
@@ -19,11 +20,15 @@ def set_up_interpreter() -> None:
 
     What cycles there are (exceptions, closed connections) are few and small.
     """
+    global _is_own_process  # noqa: PLW0603  (a fact about the process, which has one)
+    _is_own_process = True
     gc.set_threshold(_ALLOCATIONS, 50, 100)
 
 
 def yield_to_others() -> None:
-    """Let those who serve people have the processor first, from here to the process's end."""
+    """Let those who serve people have the processor first, from here to the end of a process of our own."""
+    if not _is_own_process:
+        return
     with suppress(OSError):  # where the system forbids it, work goes on as it is
         os.nice(max(0, _NICENESS - os.nice(0)))
 
