@@ -58,6 +58,8 @@ class Ledger:
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
         self.losses: list[Loss] = []
+        self.half_deleted: set[Digest] = set()
+        """Manifests that a 2.8 server deleted without their tags, answering 500: it leaves tags that dangle."""
 
     def count(self, what: str, number: int = 1) -> None:
         """Count something that happened."""
@@ -234,6 +236,7 @@ class Load:
                     # 2.8 looks at every tag, and fails where another push is just writing one; the manifest is gone.
                     while (answer := connection.ask("DELETE", path)).status == 500:
                         self.ledger.count("deletes answered with 500")
+                        self.ledger.half_deleted.add(built.digest)
                     if answer.status not in {202, 404}:
                         raise AssertionError(f"deleting was answered with {answer.status}: {answer.body!r}")
                     self.ledger.count("deletes")
