@@ -104,7 +104,7 @@ def test_explain_of_a_storage_and_by_the_beginning_of_a_digest(
     ("what", "status", "message"),
     [
         (f"/{APP}:9.0", 1, "has no tag '9.0'"),
-        (f"/{APP}@sha256:00", 1, "has no manifest sha256:00"),
+        (f"/{APP}@sha256:000000000000", 1, "has no manifest sha256:000000000000"),
         (f"/{APP}", 2, "which image? Write REPOSITORY:TAG"),
         ("/Team:1", 2, "is no repository's name"),
         ("/team/none:1", 1, "team/none"),
