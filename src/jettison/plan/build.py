@@ -142,32 +142,33 @@ class _RepositoryBuilder:
     def _delete_manifest(self, digest: Digest, tags: Sequence[TagDecision]) -> Action:
         why = tags[0].reason if tags else self._decided.manifests[digest].reason
         pointing = {each.tag.name: digest for each in tags}
-        frees = self._space.freed_by([(self._repository.name, digest)])
         precondition = Precondition(pointing, True, digest in self._decided.dropped)
-        return self._action(ActionKind.DELETE_MANIFEST, digest, tuple(pointing), why, frees, precondition)
+        frees = self._space.freed_by_one((self._repository.name, digest))
+        return self._action(ActionKind.DELETE_MANIFEST, digest, tags, why, frees, precondition)
 
     def _delete_tag(self, expired: TagDecision, *, frees: bool) -> Action:
         digest, name = expired.tag.digest, expired.tag.name
-        freed = self._space.freed_by([(self._repository.name, digest)]) if frees else 0
-        return self._action(ActionKind.DELETE_TAG, digest, (name,), expired.reason, freed, Precondition({name: digest}))
+        freed = self._space.freed_by_one((self._repository.name, digest)) if frees else 0
+        precondition = Precondition({name: digest})
+        return self._action(ActionKind.DELETE_TAG, digest, [expired], expired.reason, freed, precondition)
 
     def _action(
         self,
         kind: ActionKind,
         digest: Digest,
-        tags: tuple[str, ...],
+        tags: Sequence[TagDecision],
         why: decision.Reason,
         frees: int,
         precondition: Precondition,
     ) -> Action:
         repository = self._repository
         manifest = repository.manifests[digest]
-        pushed = [tag.pushed for tag in repository.tags if tag.name in tags and tag.pushed is not None]
+        pushed = [each.tag.pushed for each in tags if each.tag.pushed is not None]
         return Action(
             action=kind,
             repository=repository.name,
             digest=digest,
-            tags=tags,
+            tags=tuple([each.tag.name for each in tags]),
             reason=_reason(why),
             kind=manifest.kind.value,
             size=image_size(repository, digest),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Inventory, Repository
@@ -28,15 +29,13 @@ class Space:
     def of(cls, inventory: Inventory) -> "Space":
         """Weigh an inventory."""
         sizes: dict[Digest, int] = {}
-        owners: Counter[Digest] = Counter()
         blobs: dict[Owner, Collection[Digest]] = {}
         for repository in inventory.repositories:
             for digest, manifest in repository.manifests.items():
                 mine = blob_sizes(manifest) if inventory.stored is None else _stored_sizes(manifest, inventory)
                 sizes |= mine
-                owners.update(mine.keys())
                 blobs[repository.name, digest] = mine.keys()
-        return cls(sizes, owners, blobs)
+        return cls(sizes, Counter(chain.from_iterable(blobs.values())), blobs)
 
     @property
     def total(self) -> int:
@@ -45,17 +44,20 @@ class Space:
 
     def freed_by(self, going: Iterable[Owner]) -> int:
         """Return the bytes that come back when all of `going` go and nothing else does."""
-        lost: Counter[Digest] = Counter()
-        for owner in going:
-            lost.update(self.blobs.get(owner, ()))
-        return sum(self.sizes[blob] for blob, count in lost.items() if count == self.owners[blob])
+        lost = self._lost_by(going)
+        return sum([self.sizes[blob] for blob, count in lost.items() if count == self.owners[blob]])
+
+    def freed_by_one(self, going: Owner) -> int:
+        """Return the bytes that come back when `going` alone goes."""
+        return sum([self.sizes[blob] for blob in self.blobs.get(going, ()) if self.owners[blob] == 1])
 
     def shared_by(self, going: Iterable[Owner]) -> int:
         """Return the bytes that `going` refer to and that stay, since something else needs them."""
-        lost: Counter[Digest] = Counter()
-        for owner in going:
-            lost.update(self.blobs.get(owner, ()))
-        return sum(self.sizes[blob] for blob, count in lost.items() if count < self.owners[blob])
+        lost = self._lost_by(going)
+        return sum([self.sizes[blob] for blob, count in lost.items() if count < self.owners[blob]])
+
+    def _lost_by(self, going: Iterable[Owner]) -> Mapping[Digest, int]:
+        return Counter(chain.from_iterable([self.blobs.get(owner, ()) for owner in going]))
 
 
 def blob_sizes(manifest: Manifest) -> dict[Digest, int]:
