@@ -101,6 +101,35 @@ async def test_a_layer_that_only_its_sha512_digest_names_is_as_safe_as_any(regis
     await assert_settled(registry.root, [registry], [(APP, LONG), (APP, KEPT)])
 
 
+async def test_a_link_that_could_not_be_written_back_is_written_by_the_next_run(
+    registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk was full. Nothing but our record says that the link was there, and which blob it names."""
+    push(registry.url, APP, LONG, "long")
+    delete(registry.url, APP, LONG.digest)
+    links = {blob.digest: link_of(registry.root, APP, blob.digest) for blob in LONG.blobs}
+    contents = {digest: link.read_text() for digest, link in links.items()}
+
+    def move() -> None:
+        for digest, link in links.items():
+            link.write_text(contents[digest])
+        assert put(registry.url, APP, LONG, "trusting")
+        for link in links.values():
+            link.unlink()
+
+    def refuse(*arguments: object) -> None:
+        raise StorageError("No space left on device")
+
+    moves = Moves({"confirmed": move})
+    with monkeypatch.context() as full:
+        full.setattr("jettison.app.reexamine.write_layer_link", refuse)
+        report = await collect(registry.root, registry.url, step=moves)
+    moves.assert_made()
+    assert any("No space left" in problem.text for problem in report.problems)
+    await collect(registry.root, registry.url, purge_now=False)
+    await assert_settled(registry.root, [registry], [(APP, LONG)])
+
+
 async def test_a_collected_sha512_layer_can_be_pushed_again(registry: RegistryServer) -> None:
     push(registry.url, APP, LONG, "long")
     delete(registry.url, APP, LONG.digest)

@@ -99,7 +99,7 @@ class OfflineCollector:
                     self._carried[suspect.digest] = suspect.links
             due = self._now() >= collected.until
             self._reexamination.rescan(collected, may_purge=frozenset(held) if due else frozenset())
-            self._quarantine.finish(collected)
+            self._reexamination.finish(collected)
         if collections:
             self._reexamination.repair(self._reexamination.roots(), ())
         self._step("recovered")

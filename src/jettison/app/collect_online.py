@@ -293,7 +293,7 @@ class OnlineCollector:
         else:
             # What was unlinked and not moved, as a kill between the two leaves it, may have lost links that it needs.
             self._reexamination.repair(self._reexamination.roots(), collected.suspects)
-        self._quarantine.finish(collected)
+        self._reexamination.finish(collected)
         self._step("finished")
 
     async def _delete(self, links: "dict[Link, Suspect]") -> set[DigestText]:

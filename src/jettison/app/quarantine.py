@@ -118,7 +118,7 @@ def purge_offline(
     for collected in collections:
         held = frozenset(quarantine.held(collected))
         reexamination.rescan(collected, may_purge=held)
-        quarantine.finish(collected)
+        reexamination.finish(collected)
     reexamination.count_waiting()
     return report
 

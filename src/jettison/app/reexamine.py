@@ -38,10 +38,18 @@ class Reexamination:
         self._report = report
         self._known = known
         self._step = step
+        self._unrepaired = False
 
     def roots(self) -> Roots:
         """List the blobs, then read what all repositories hold now."""
         return read_roots(self._storage, self._storage.blobs().digests, self._known)
+
+    def finish(self, collected: Collected) -> None:
+        """Forget a collection that holds nothing any more, unless a layer link that is needed could not be written: the
+        record alone may tell that it was there, and which blob it named.
+        """
+        if not self._unrepaired:
+            self._quarantine.finish(collected)
 
     def rescan(self, collected: Collected, *, may_purge: AbstractSet[DigestText]) -> None:
         """Restore, drop or purge each blob of a collection, and repair links. `may_purge` have waited long enough.
@@ -140,6 +148,7 @@ class Reexamination:
             try:
                 write_layer_link(self._lease, repair.repository, repair.digest, target)
             except StorageError as error:
+                self._unrepaired = True
                 self._note(Problem("refused", f"{repair.repository} lacks a layer link that it needs: {error}"))
                 continue
             self._report.repaired += 1

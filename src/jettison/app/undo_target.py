@@ -238,13 +238,16 @@ class Shelf:
         return ""
 
     def finish(self, collected: Collected) -> None:
-        """Forget a collection that holds nothing any more.
+        """Forget a collection that holds nothing any more, unless its record is needed still.
 
         One with links of another algorithm than sha256 stays for the next gc: only its record tells which blob they
-        stand for, and a run that was killed may have left links to repair.
+        stand for, and a run that was killed may have left links to repair. So does one whose blobs came back and whose
+        links did not all (the disk was full): nothing else may tell that they were there, and an undo writes only such.
         """
         links = (link for suspect in collected.suspects for link in suspect.links)
-        if all(link.digest.startswith(f"{layout.CANONICAL}:") for link in links):
+        if all(link.digest.startswith(f"{layout.CANONICAL}:") for link in links) and not any(
+            self.is_present(Digest(suspect.digest)) and self._lost(suspect.links) for suspect in collected.suspects
+        ):
             self._quarantine.finish(collected)
 
     def _had(self, repository: str, digest: Digest) -> bool:

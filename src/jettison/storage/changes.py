@@ -27,6 +27,7 @@ from jettison.storage import layout
 from jettison.storage.contract import ChangedError, RemovedBlob
 from jettison.storage.files import TooLargeError, is_absent, names_in, open_folder, open_own_folder, read_file
 from jettison.storage.local import LocalStorage
+from jettison.storage.refusal import way_out
 
 # A folder that is no symbolic link.
 _OWN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -181,8 +182,7 @@ class LocalChanges:
             yield folder
         except OSError as error:
             raise StorageError(
-                f"{self._root}/{path}: cannot delete in it: {error.strerror}; run as the user that owns the registry's "
-                "storage"
+                f"{self._root}/{path}: cannot delete in it: {error.strerror}; {way_out(error)}"
             ) from error
         finally:
             for descriptor in (folder, root):
@@ -249,8 +249,8 @@ def _remove_empty(folder: int, name: str) -> None:
     try:
         os.rmdir(name, dir_fd=folder)
     except OSError as error:
-        # Something of somebody else is in it, or it was removed meanwhile: neither is ours.
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+        # Something of somebody else is in it or mounted on it, or it was removed meanwhile: none of that is ours.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.EBUSY):
             raise
 
 

@@ -345,8 +345,8 @@ def _remove_empty(folder: int, name: str) -> bool:
     except FileNotFoundError:
         return True
     except OSError as error:
-        # Something is in it, or it is a symbolic link: either way it is not ours to remove.
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+        # Something is in it or mounted on it, or it is a symbolic link: in no case it is ours to remove.
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY):
             return False
         raise
     return True

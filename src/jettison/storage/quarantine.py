@@ -203,8 +203,9 @@ class Quarantine(QuarantineReader):
         with self._folder(collected) as folder:
             if folder is None:
                 raise StorageError(f"{self._root}/{PLACE}/{collected.id} is gone; somebody removed it by hand")
+            crossed: set[str] = set()
             for suspect in suspects:
-                yield self._move_in(folder, suspect)
+                yield self._move_in(folder, suspect, crossed)
             with self._translated(f"{PLACE}/{collected.id}"):
                 os.fsync(folder)
 
@@ -250,7 +251,8 @@ class Quarantine(QuarantineReader):
         except OSError as error:
             raise StorageError(f"{path} cannot be removed: {error.strerror}") from error
 
-    def _move_in(self, folder: int, suspect: Suspect) -> Moved:
+    def _move_in(self, folder: int, suspect: Suspect, crossed: set[str]) -> Moved:
+        """Move one blob. `crossed` gathers what has been told of other file systems: once each, not once a blob."""
         try:
             with self._blob(suspect.digest, make=False) as blob:
                 if blob is None:
@@ -264,11 +266,25 @@ class Quarantine(QuarantineReader):
         except FileNotFoundError:
             return Moved(suspect.digest, 0, _problem("gone", suspect.digest, "it is gone already"))
         except OSError as error:
-            reason = "it is on another file system" if error.errno == errno.EXDEV else error.strerror or str(error)
-            return Moved(suspect.digest, 0, _problem("refused", suspect.digest, reason))
+            if error.errno == errno.EXDEV:
+                return self._elsewhere(folder, suspect, data, crossed)
+            return Moved(suspect.digest, 0, _problem("refused", suspect.digest, error.strerror or str(error)))
         except StorageError as error:
             return Moved(suspect.digest, 0, _problem("refused", suspect.digest, str(error)))
         return Moved(suspect.digest, data.st_size)
+
+    def _elsewhere(self, folder: int, suspect: Suspect, data: os.stat_result, crossed: set[str]) -> Moved:
+        """Tell of a blob that no rename brings into the quarantine, naming the part of the storage where that is so."""
+        prefix = layout.blob_folder(Digest(suspect.digest)).rpartition("/")[0]
+        # A bind mount shows the same file system at another place, so the number of the device tells nothing there.
+        part = prefix if data.st_dev == os.fstat(folder).st_dev else f"device {data.st_dev}"
+        text = (
+            f"{self._root}/{prefix}: it is on another file system than {self._root}/{PLACE}, or mounted by itself, and "
+            "nothing can be moved from one to the other, so blobs there stay; `gc --offline --now` removes them"
+        )
+        told = part in crossed
+        crossed.add(part)
+        return Moved(suspect.digest, 0, Problem("refused", text, blocks=not told))
 
     def _write_record(self, folder: str, body: bytes) -> None:
         """Write the record under another name first: a half-written one is never taken for whole."""

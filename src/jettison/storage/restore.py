@@ -26,6 +26,7 @@ from jettison.storage.files import names_in, open_folder, open_own_folder
 from jettison.storage.lease import Lease
 from jettison.storage.local import LocalStorage
 from jettison.storage.own import make_own_folder
+from jettison.storage.refusal import way_out
 
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TAKEN: Final = {errno.EEXIST, errno.ENOTEMPTY}
@@ -125,8 +126,7 @@ class LocalRestore:
             yield folder
         except OSError as error:
             raise StorageError(
-                f"{layout.readable(f'{self._root}/{path}')}: cannot write in it: {error.strerror}; run as the user "
-                "that owns the registry's storage"
+                f"{layout.readable(f'{self._root}/{path}')}: cannot write in it: {error.strerror}; {way_out(error)}"
             ) from error
         finally:
             if folder >= 0:
