@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli.commands import Command, Ended, end, start
@@ -173,18 +174,33 @@ def test_wrong_usage_is_told(
     assert listing(tree) == before
 
 
-def test_a_dry_run_writes_nothing_and_loads_little(tree: Path, tmp_path: Path) -> None:
-    before = listing(tree)
+HEAVY = ("sqlalchemy", "aiohttp", "rich", "docker", "ruamel", "re2")
+
+
+def documented(*arguments: str, loads: tuple[str, ...] = ()) -> Any:
+    """Run a command in a process of its own, hold which of the heavy modules it loads, and return what it printed."""
     program = (
         "import sys; from jettison.cli.main import run; status = run(sys.argv[1:]); "
-        "print([name for name in ('sqlalchemy', 'aiohttp', 'rich', 'docker', 'ruamel', 're2') if name in sys.modules], "
-        "file=sys.stderr); sys.exit(status)"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr); sys.exit(status)"
     )
-    arguments = ["gc", "--storage", str(tree), "--offline", "--dry-run", "--json"]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.strip() == "[]"
-    assert json.loads(done.stdout)["collection"]["dry_run"] is True
+    assert done.stderr.strip() == str(list(loads))
+    return json.loads(done.stdout)
+
+
+def test_a_plan_loads_little(tree: Path) -> None:
+    before = listing(tree)
+    plan = ("plan", "--storage", str(tree), "--offline", "--keep", "1", "--untagged", "1h", "--json")
+    first = documented(*plan, loads=("sqlalchemy",))
+    assert documented(*plan, loads=("sqlalchemy",))["actions"] == first["actions"] != []
+    assert listing(tree) == before
+
+
+def test_a_dry_run_writes_nothing_and_loads_little(tree: Path, tmp_path: Path) -> None:
+    before = listing(tree)
+    told = documented("gc", "--storage", str(tree), "--offline", "--dry-run", "--json")
+    assert told["collection"]["dry_run"] is True
     assert listing(tree) == before
     assert not Path(os.environ["XDG_STATE_HOME"]).exists(), "a dry run needs no history"
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from jettison.app.outcome import FAILED, INTERRUPTED, PART, blocking, unlisted
 from jettison.errors import BrakeError, HistoryError, JettisonError
 from jettison.history.lock import registry_lock
 from jettison.history.model import Outcome, PlannedAction
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from jettison.history.journal import Run
     from jettison.history.store import History
 
-INTERRUPTED: Final = 130
-PART: Final = 4
-FAILED: Final = 1
 _OUTCOMES: Final[dict[int, Outcome]] = {0: "done", PART: "part", 3: "stopped", INTERRUPTED: "interrupted"}
 
 
@@ -161,16 +159,6 @@ def apply_status(plan: Plan, report: "ApplyReport") -> int:
     if report.count("failed") and not report.count("done") + report.count("gone"):
         return FAILED
     return 0 if report.is_whole and not blocking(plan) and not unlisted(plan) else PART
-
-
-def blocking(plan: Plan) -> list[str]:
-    """Return the repositories that could not be read completely, and so lost nothing."""
-    return [each.name for each in plan.repositories if not each.complete]
-
-
-def unlisted(plan: Plan) -> bool:
-    """Whether there may be repositories that the plan does not know: the catalogue could not be read to its end."""
-    return any(not problem.repository for problem in plan.problems)
 
 
 def freed(plan: Plan, report: "ApplyReport") -> int:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from itertools import groupby
 
-from jettison.app.clean import PART, Recorder
+from jettison.app.clean import Recorder
+from jettison.app.outcome import PART
 from jettison.errors import StorageError
 from jettison.history.model import PlannedAction
 from jettison.oci.digest import Digest

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from jettison.app.registries import AnyRegistry
-from jettison.app.use import Used
 from jettison.plan.build import build_plan
 from jettison.plan.codec import seal
 from jettison.plan.model import Plan
 from jettison.policy.evaluate import decide
 from jettison.policy.model import Policy
+
+if TYPE_CHECKING:
+    from jettison.app.use import Used
 
 
 async def make_plan(
@@ -21,7 +24,7 @@ async def make_plan(
     wanted: Callable[[str], bool] = lambda name: True,
     with_kept: bool = False,
     partial: bool = False,
-    used: Used | None = None,
+    used: "Used | None" = None,
 ) -> Plan:
     """Read `registry` and return the sealed plan by which `policy` would clean it.
 

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from jettison.errors import NotFoundError, PreflightError
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Inventory, Repository
 from jettison.plan.model import ActionKind, DeleteBy, Plan, Server
-from jettison.registry.client import RegistryClient
-from jettison.registry.inventory import KnownManifests, RegistryReader
+
+if TYPE_CHECKING:  # the HTTP client takes a sixth of a second to load, and a storage needs none
+    from jettison.registry.client import RegistryClient
+    from jettison.registry.inventory import KnownManifests, RegistryReader
 
 Learnt: TypeAlias = Callable[[Inventory], Inventory]
 """Adds to an inventory what the history knows of its images."""
@@ -101,13 +103,13 @@ class ApiRegistry:
 
     def __init__(
         self,
-        client: RegistryClient,
-        reader: RegistryReader,
+        client: "RegistryClient",
+        reader: "RegistryReader",
         *,
         repositories: Sequence[str] = (),
         known: "KnownServer | None" = None,
         delete_by: DeleteBy | None = None,
-        bodies: KnownManifests | None = None,
+        bodies: "KnownManifests | None" = None,
         learnt: Learnt | None = None,
     ) -> None:
         self._bodies = bodies

@@ -4,30 +4,29 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from jettison.app.access import Access
 from jettison.app.learnt import with_history
 from jettison.app.registries import ApiRegistry, KnownServer
-from jettison.app.served_storage import ServedStorage
 from jettison.app.stored_registry import StoredRegistry
 from jettison.errors import HistoryError
 from jettison.oci.config import ConfigFacts
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Inventory
 from jettison.plan.model import DeleteBy
-from jettison.registry.client import RegistryClient
-from jettison.registry.inventory import RegistryReader, Stored
 from jettison.storage.local import LocalStorage
 
 if TYPE_CHECKING:
+    from jettison.app.access import Access
+    from jettison.app.served_storage import ServedStorage
     from jettison.history.model import ActionRecord
     from jettison.history.store import History
+    from jettison.registry.inventory import Stored
 
 ResultT = TypeVar("ResultT")
 
 
 @asynccontextmanager
 async def open_registry(
-    access: Access,
+    access: "Access",
     history: "History",
     *,
     repositories: Sequence[str] = (),
@@ -41,6 +40,10 @@ async def open_registry(
     A history that cannot be used costs speed only, here: the run goes on and `warn` is told once. Nothing is deleted
     without it, though. Raises the errors of `RegistryClient.ping`.
     """
+    # Here, since the HTTP client takes a sixth of a second to load, and a storage that is worked on alone needs none.
+    from jettison.registry.client import RegistryClient
+    from jettison.registry.inventory import RegistryReader
+
     memory = _Memory(history, warn)
     async with RegistryClient(
         access.url, credentials=access.credentials, tls=access.tls, limits=access.limits
@@ -68,7 +71,7 @@ async def open_registry(
 
 @asynccontextmanager
 async def open_served_storage(
-    access: Access,
+    access: "Access",
     storage: LocalStorage,
     history: "History",
     *,
@@ -76,11 +79,15 @@ async def open_served_storage(
     delete_by: DeleteBy | None = None,
     warn: Callable[[str], None],
     prove: bool = False,
-) -> AsyncIterator[ServedStorage]:
+) -> "AsyncIterator[ServedStorage]":
     """Connect to a registry whose storage is read here, and yield both as one.
 
     `prove`: before the first deletion it is proved that the registry works on this storage, by beginning an upload.
     """
+    from jettison.app.served_storage import ServedStorage
+    from jettison.registry.client import RegistryClient
+    from jettison.registry.inventory import RegistryReader
+
     memory = _Memory(history, warn)
     async with RegistryClient(
         access.url, credentials=access.credentials, tls=access.tls, limits=access.limits
@@ -158,7 +165,7 @@ class _Manifests:
     def __init__(self, memory: _Memory) -> None:
         self._memory = memory
 
-    def known(self, digests: Iterable[Digest], /) -> Mapping[Digest, Stored]:
+    def known(self, digests: Iterable[Digest], /) -> "Mapping[Digest, Stored]":
         return self._memory.use(lambda history: dict(history.manifests.known(digests)), otherwise={})
 
     def remember(self, entries: Iterable[tuple[Digest, str, bytes]], /) -> None:

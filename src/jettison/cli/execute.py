@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from jettison.app.clean import PART
+from jettison.app.outcome import PART
 from jettison.cli.collection_options import CollectionChoice
 from jettison.cli.ground import Ground
 from jettison.cli.interpreter import yield_to_others

@@ -58,8 +58,8 @@ def command(
     """
     from dataclasses import asdict
 
-    from jettison.app.clean import PART
     from jettison.app.forecast import forecast
+    from jettison.app.outcome import PART
     from jettison.cli.output import print_json
     from jettison.cli.reading import Reading, warn_of_problems
 

@@ -60,7 +60,7 @@ def command(
     jettison plan team --policy policy.yaml -o plan.json
     jettison plan --storage /var/lib/registry --offline --keep 10 --untagged 7d
     """
-    from jettison.app.clean import PART, blocking, unlisted
+    from jettison.app.outcome import PART, blocking, unlisted
     from jettison.cli.output import console, note
     from jettison.cli.render_plan import ROWS, print_plan
     from jettison.cli.work import plan_once

@@ -51,7 +51,7 @@ def command(
     """
     from dataclasses import asdict
 
-    from jettison.app.clean import PART
+    from jettison.app.outcome import PART
     from jettison.app.policy_diff import diff_policies
     from jettison.cli.options import read_text
     from jettison.cli.output import print_json

@@ -24,7 +24,7 @@ def command(connection: Connection, output: Path, *, as_json: bool) -> int:
     """
     import gzip
 
-    from jettison.app.clean import PART
+    from jettison.app.outcome import PART
     from jettison.cli.output import console, counted, print_json
     from jettison.cli.reading import Reading, warn_of_problems
     from jettison.errors import UsageError

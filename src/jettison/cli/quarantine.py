@@ -103,7 +103,8 @@ def restore(
     """
     import asyncio
 
-    from jettison.app.clean import FAILED, PART, recorded_run
+    from jettison.app.clean import recorded_run
+    from jettison.app.outcome import FAILED, PART
     from jettison.app.quarantine import bring_back, chosen
     from jettison.app.undo_target import Shelf
     from jettison.cli.collection_options import span
@@ -181,7 +182,8 @@ def purge(
     Beside a serving registry (with its URL) the servers are asked once more and waited for; --offline is for a
     registry that is stopped or read-only.
     """
-    from jettison.app.clean import PART, recorded_run
+    from jettison.app.clean import recorded_run
+    from jettison.app.outcome import PART
     from jettison.app.quarantine import chosen
     from jettison.cli.ground import find_ground
     from jettison.cli.identifiers import told_apart

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from jettison.app.clean import blocking, freed
+from jettison.app.clean import freed
+from jettison.app.outcome import blocking
 from jettison.cli.output import console, counted, exact_text
 from jettison.cli.render_collection import collected_document, print_collected
 

@@ -23,7 +23,7 @@ def command(connection: Connection, *, as_json: bool) -> int:
     Over the API only what a tag leads to can be seen; with the storage (--storage, --control) manifests without a tag
     are in it too. What was deleted and not yet collected is not.
     """
-    from jettison.app.clean import PART
+    from jettison.app.outcome import PART
     from jettison.app.usage import measure
     from jettison.cli.ground import find_ground
     from jettison.cli.interrupt import Interruption, run_interruptibly
