@@ -1,4 +1,4 @@
-"""A policy that keeps few of the referrers of a kept image, or none of those whose subject is gone, on real servers."""
+"""What belongs to an image and is decided by itself, on real servers: referrers, platforms, and images without tags."""
 
 from tests.app.cleaning import APP, applied, assert_whole, opened, outcome, planned
 
@@ -55,3 +55,44 @@ async def test_what_an_index_of_referrers_lists_is_no_action(registry: RegistryS
     async with opened(registry.url) as api:
         plan = await planned(api, parse_policy(POLICY, "policy.yaml"))
     assert plan.actions == ()
+
+
+async def test_platforms_and_referrers_outlive_what_they_belong_to(registry: RegistryServer) -> None:
+    spared, top = image(seed="platform"), image(seed="other platform")
+    both = index([spared, top])
+    sbom = artifact([b"sbom"], subject=both)
+    push(registry.url, APP, both, "old")
+    push(registry.url, APP, sbom)
+    push(registry.url, APP, index([sbom]), referrers_tag(both.digest))
+    push(registry.url, APP, SUBJECT, "v1")
+    text = POLICY.partition("    referrers")[0].replace("rules: [", "rules: [{tags: old, keep: {nothing: true}}, ")
+    text += f"""
+    platforms: {{of_expired: {{keep: {{digest: "{spared.digest}"}}}}}}
+    referrers: {{of_expired: {{keep: {{everything: true}}}}}}
+"""
+    async with opened(registry.url) as api:
+        plan = await planned(api, parse_policy(text, "policy.yaml"))
+        report = await applied(api, plan)
+    assert [(each.action.digest, each.result) for each in report.done] == [(both.digest, "done"), (top.digest, "done")]
+    assert_whole(registry.url, ["v1"])
+    assert is_there(registry.url, spared.digest)
+    assert is_there(registry.url, sbom.digest)
+
+
+async def test_an_image_outlives_its_last_tag(registry: RegistryServer) -> None:
+    push(registry.url, APP, SUBJECT, "v1")
+    push(registry.url, APP, STRANGER, "old")
+    text = """
+policies:
+  - {repositories: ["**"], rules: [{tags: old, keep: {nothing: true}}], images_outlive_tags: true}
+"""
+    async with opened(registry.url) as api:
+        plan = await planned(api, parse_policy(text, "policy.yaml"))
+        report = await applied(api, plan)
+    if plan.server.deletes_tags is False:
+        assert (plan.actions, [each.tag for each in plan.stays]) == ((), ["old"])
+    else:
+        assert [(each.action.tags, each.result) for each in report.done] == [(("old",), "done")]
+        assert not is_there(registry.url, "old")
+    assert is_there(registry.url, STRANGER.digest)
+    assert_whole(registry.url, ["v1"])

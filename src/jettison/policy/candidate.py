@@ -97,7 +97,7 @@ class Candidate:
             case Order.PULLED:
                 return self.pulled
             case Order.ACTIVE:
-                dates = [date for date in (self.pushed or self.created, self.pulled) if date is not None]
+                dates = [date for date in (self.pushed or self.created, self.retagged, self.pulled) if date is not None]
                 return max(dates, default=None)
             case Order.STORED:
                 return self.stored or self.pushed or self.created

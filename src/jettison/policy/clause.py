@@ -12,8 +12,9 @@ class Order(StrEnum):
     """By what a count orders; the newest comes first.
 
     PUSHED takes the creation date where the source tells no push time, CREATED the other way round. ACTIVE is the
-    later of PUSHED and PULLED. STORED is when the image itself came into the repository, whichever tag it got since;
-    TAGGED the latest of that and of its tags' times. BUILT is the creation date, for which no push time stands in.
+    latest of PUSHED, PULLED and, for an image, its tags' times. STORED is when the image itself came into the
+    repository, whichever tag it got since; TAGGED the latest of that and of its tags' times. BUILT is the creation
+    date, for which no push time stands in.
     """
 
     VERSION = "version"

@@ -13,6 +13,7 @@ from jettison.policy.decision import ManifestDecision, Reason, RepositoryDecisio
 from jettison.policy.model import Policy, Unit
 from jettison.policy.referrers import not_kept
 from jettison.policy.roots import Roots, rule_reason
+from jettison.policy.spared import spared
 
 if TYPE_CHECKING:
     from jettison.policy.in_use import InUse
@@ -38,7 +39,7 @@ def decide_repository(
 
     Kept are the tags that protection, use, a rule's clauses or the lack of a rule keep; then every manifest that a kept
     one needs (children, subjects, referrers). Expired is only what an expired tag or untagged manifest leads to and
-    nothing kept needs. Whatever neither walk reaches is kept.
+    nothing kept needs, but for what the policy spares of it. Whatever neither walk reaches is kept.
     """
     if not repository.is_complete:
         return _keep_all(repository, _INCOMPLETE)
@@ -64,7 +65,13 @@ def decide_repository(
         needed = graph.needed(roots.kept, without=dropped)
     expired = roots.expired | dropped if dropped else roots.expired
     followed = graph.dependents(expired)
-    manifests = _manifests(repository, roots.kept, expired, needed, followed)
+    staying = roots.kept
+    if applying is not None and (applying.platforms is not None or applying.referrers.of_expired is not None):
+        leaving = {digest: need for digest, need in followed.items() if digest not in needed}
+        by_themselves = spared(applying, repository, graph, leaving, expired, setting)
+        staying = staying | by_themselves
+        needed = graph.dependents(by_themselves) | needed  # the subject of what is spared goes all the same
+    manifests = _manifests(repository, staying, expired, needed, followed)
     verdicts = roots.tags
     for tag in repository.tags:
         if tag.name not in verdicts:  # a follower goes where the manifest behind it goes

@@ -51,10 +51,7 @@ class Expiry:
 def clauses_of(policy: RepositoryPolicy) -> Iterator[Clause]:
     """Yield every clause of a policy, and all that are inside of them."""
     tops = [rule.keep for rule in policy.rules]
-    tops += [
-        each for each in (policy.untagged, policy.referrers.of_kept, policy.referrers.orphaned) if each is not None
-    ]
-    for top in tops:
+    for top in (*tops, *policy.clauses_beside_rules):
         yield from _inside(top)
 
 

@@ -82,9 +82,8 @@ class _Lint:
             yield self._warning("no-effect", ("policies", i, "enabled"), text)
             return
         others = (policy.untagged, policy.referrers.of_kept, policy.referrers.orphaned)
-        if all(keeps_all(rule.keep) for rule in policy.rules) and all(
-            each is None or keeps_all(each) for each in others
-        ):
+        deciding = [*(rule.keep for rule in policy.rules), *(each for each in others if each is not None)]
+        if all(map(keeps_all, deciding)):
             text = "it keeps everything in its repositories; all it does is to shield them from later policies"
             yield self._warning("no-effect", ("policies", i), text)
 

@@ -131,10 +131,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Referrers:
-    """What becomes of referrers. None: those of a kept subject stay, and so do those without a subject here."""
+    """What becomes of referrers. None: those of a kept subject stay, and so do those without a subject here.
+
+    Those of an expired subject go with it but for those that `of_expired` keeps.
+    """
 
     of_kept: Clause | None = None
     orphaned: Clause | None = None
+    of_expired: Clause | None = None
 
 
 STAYS: Final = Referrers()
@@ -145,7 +149,9 @@ class RepositoryPolicy:
     """The rules for the repositories that its patterns match.
 
     `untagged` is None where untagged manifests stay. One that is not `enabled` keeps everything. `limits` are the
-    brakes of its repositories, besides the global ones.
+    brakes of its repositories, besides the global ones. The platforms of an index that expires go with it but for those
+    that `platforms` keeps. With `images_outlive_tags` the last tag of an image takes only itself away: the image is
+    untagged then, and `untagged` decides it.
     """
 
     repositories: RepositoryPatterns
@@ -156,6 +162,15 @@ class RepositoryPolicy:
     enabled: bool = True
     referrers: Referrers = STAYS
     limits: Limits | None = None
+    platforms: Clause | None = None
+    images_outlive_tags: bool = False
+
+    @property
+    def clauses_beside_rules(self) -> tuple[Clause, ...]:
+        """The clauses about manifests that no rule decides."""
+        referrers = self.referrers
+        found = (self.untagged, self.platforms, referrers.of_kept, referrers.orphaned, referrers.of_expired)
+        return tuple(each for each in found if each is not None)
 
     def with_limits(self, **changes: Any) -> "RepositoryPolicy":
         """Return it with its own brakes changed, where it has any."""

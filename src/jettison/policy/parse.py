@@ -27,8 +27,12 @@ from jettison.policy.spans import parse_duration, parse_limit
 __all__ = ["parse_duration", "parse_limit", "parse_policy"]
 
 _ROOT: Final = ("timezone", "protect", "rule_sets", "defaults", "policies", "limits")
-_DEFAULTS: Final = ("untagged", "referrers", "limits", "rules")
-_POLICY: Final = ("name", "repositories", "enabled", "unit", "rules", "untagged", "referrers", "limits")
+_DEFAULTS: Final = ("untagged", "platforms", "referrers", "limits", "rules")
+_POLICY: Final = (
+    "name", "repositories", "enabled", "unit", "rules", "images_outlive_tags", "untagged", "platforms", "referrers",
+    "limits",
+)  # fmt: skip
+_REFERRERS: Final = ("of_kept", "of_expired", "orphaned")
 _RULE: Final = ("name", "tags", "counts", "keep")
 
 
@@ -141,11 +145,15 @@ class _Reader:
         rules = self._rules(policy, path, unit)
         untagged = self._untagged(policy, path, unit)
         referrers = self._referrers(*self._own_or_default(policy, path, "referrers"))
+        platforms = self._platforms(*self._own_or_default(policy, path, "platforms"))
+        outlive = self._images_outlive_tags(policy, path, unit)
         limits = self._limits(*self._own_or_default(policy, path, "limits"), whole.last_image)
-        if enabled and not rules and untagged is None and referrers == Referrers():
+        if enabled and not rules and untagged is referrers.of_kept is referrers.orphaned is None:
             text = "it has neither `rules` nor `untagged`, so it would do nothing"
             document.refuse(policy, "repositories", path, text)
-        return RepositoryPolicy(repositories, rules, untagged, name, unit, enabled, referrers, limits)
+        return RepositoryPolicy(
+            repositories, rules, untagged, name, unit, enabled, referrers, limits, platforms, outlive
+        )
 
     def _own_or_default(self, policy: Mapping[str, Any], path: str, key: str) -> tuple[Mapping[str, Any], str]:
         """Return the mapping that says `key` for a policy: itself, else the defaults; and the key's path there."""
@@ -210,12 +218,25 @@ class _Reader:
             return None
         return self._clause_of("untagged", *self._own_or_default(policy, path, "untagged"))
 
+    def _images_outlive_tags(self, policy: Mapping[str, Any], path: str, unit: Unit) -> bool:
+        key = "images_outlive_tags"
+        outlive = self._document.truth(policy, key, f"{path}.{key}", default=False)
+        if outlive and unit is Unit.IMAGE:
+            text = "with `unit: image` an image and its tags go together; write `unit: tag`, or leave it out"
+            self._document.refuse(policy, key, f"{path}.{key}", text)
+        return outlive
+
+    def _platforms(self, node: Mapping[str, Any], path: str) -> Clause | None:
+        if node.get("platforms") is None:
+            return None
+        inner = self._document.mapping(node["platforms"], path, (node, "platforms"), ("of_expired",))
+        return self._clause_of("of_expired", inner, f"{path}.of_expired")
+
     def _referrers(self, node: Mapping[str, Any], path: str) -> Referrers:
         if node.get("referrers") is None:
             return Referrers()
-        inner = self._document.mapping(node["referrers"], path, (node, "referrers"), ("of_kept", "orphaned"))
-        of_kept = self._clause_of("of_kept", inner, f"{path}.of_kept")
-        return Referrers(of_kept, self._clause_of("orphaned", inner, f"{path}.orphaned"))
+        inner = self._document.mapping(node["referrers"], path, (node, "referrers"), _REFERRERS)
+        return Referrers(**{key: self._clause_of(key, inner, f"{path}.{key}") for key in _REFERRERS})
 
     def _clause_of(self, key: str, node: Mapping[str, Any], path: str) -> Clause | None:
         if node.get(key) is None:

@@ -56,7 +56,7 @@ class Roots:
         # By name, so that of several tags always the same one gives the manifest's reason; sources list them so anyway.
         for name in sorted([tag.name for tag in repository.tags]):
             decision = deciding.tags.get(name)
-            if decision is not None:
+            if decision is not None and not deciding.leaves_its_image(decision.tag):
                 (roots.kept if decision.kept else roots.expired)[decision.tag.digest] = decision.reason
         for digest, (kept, reason) in deciding.alone.items():
             (roots.kept if kept else roots.expired)[digest] = reason
@@ -95,6 +95,7 @@ class _Deciding:
         self._applying = applying
         self._setting = setting
         self._used = used
+        self._images_outlive_tags = applying is not None and applying.images_outlive_tags
         self.tags: dict[str, TagDecision] = {}
         self.alone: dict[Digest, tuple[bool, Reason]] = {}
 
@@ -185,9 +186,9 @@ class _Deciding:
             self.tags[tag.name] = TagDecision(tag, kept, reason)
 
     def _untagged(self) -> list[Digest]:
-        """Return every manifest that has no tag and belongs to no other manifest."""
+        """Return every manifest that has no tag, or loses its last one, and belongs to no other manifest."""
         manifests, owners = self._repository.manifests, self._graph.owners
-        tagged = {tag.digest for tag in self._repository.tags}
+        tagged = {tag.digest for tag in self._repository.tags if not self.leaves_its_image(tag)}
         if len(tagged) >= len(manifests) and manifests.keys() <= tagged:
             return []
         return [
@@ -196,10 +197,25 @@ class _Deciding:
             if digest not in tagged and not any(need.by in manifests for need in owners.get(digest, ()))
         ]
 
+    def leaves_its_image(self, tag: Tag) -> bool:
+        """Whether a tag goes and its image does not go with it. One in use stays after all."""
+        if not self._images_outlive_tags or tag.name in self._graph.followers:
+            return False
+        if tag.name in self._used or tag.digest in self._used:
+            return False
+        return tag.name in self.tags and not self.tags[tag.name].kept
+
     def _decide_untagged(self) -> None:
         """Decide what has no tag and belongs to no other manifest, as far as no rule did."""
         repository, applying = self._repository, self._applying
         alone = self._untagged()
+        if self._images_outlive_tags:  # a referrer that loses its tag is no matter of `untagged`: the next run knows it
+            subjects = {digest: repository.manifests[digest].subject for digest in alone}
+            self.alone |= {
+                digest: (True, _orphan(subject.digest))
+                for digest, subject in subjects.items()
+                if subject is not None and digest not in self.alone
+            }
         open_ = [digest for digest in alone if digest not in self.alone]
         verdicts = dict.fromkeys(open_, (True, _UNTAGGED))
         if applying is not None and applying.untagged is not None:
@@ -222,10 +238,7 @@ class _Deciding:
         found = orphans(repository, self._graph)
         if not found:
             return
-        verdicts = {
-            digest: (True, Reason("orphan-referrer", f"it belongs to {subject.short}, which is not in this repository"))
-            for digest, subject in found.items()
-        }
+        verdicts = {digest: (True, _orphan(subject)) for digest, subject in found.items()}
         if applying is not None and applying.referrers.orphaned is not None:
             outcomes = weigh_referrers(applying.referrers.orphaned, repository, self._graph, found, self._setting)
             verdicts = {
@@ -255,6 +268,10 @@ class _Deciding:
         for digest in self.alone:
             if digest in used:
                 self.alone[digest] = (True, _in_use(used[digest]))
+
+
+def _orphan(subject: Digest) -> Reason:
+    return Reason("orphan-referrer", f"it belongs to {subject.short}, which is not in this repository")
 
 
 def _in_use(where: str) -> Reason:

@@ -141,6 +141,10 @@ def policy_schema() -> dict[str, Any]:
     use = _object({"use": _about("The name of a rule set, whose rules stand here.", _TEXT)}, ["use"])
     common = {
         "untagged": _about("What becomes of manifests without a tag; without it they stay.", _ref("kept")),
+        "platforms": _about(
+            "What becomes of the platforms of an index that expires.",
+            _object({"of_expired": _about("Which of them stay; without it they go with their index.", _ref("kept"))}),
+        ),
         "referrers": _ref("referrers"),
         "limits": _ref("limits"),
     }
@@ -155,6 +159,10 @@ def policy_schema() -> dict[str, Any]:
                 "Whether each tag is decided by itself, or each image with all its tags.", {"enum": list(Unit)}
             ),
             "rules": _list(_ref("rule_or_set")),
+            "images_outlive_tags": _about(
+                "Whether an image that loses its last tag stays, and is decided as an untagged one.",
+                {"type": "boolean"},
+            ),
             **common,
         },
         ["repositories"],
@@ -162,6 +170,9 @@ def policy_schema() -> dict[str, Any]:
     referrers = {
         "of_kept": _about(
             "What becomes of signatures and the like of what is kept; without it they stay.", _ref("kept")
+        ),
+        "of_expired": _about(
+            "Which of the referrers of something that expires stay; without it they go with it.", _ref("kept")
         ),
         "orphaned": _about("What becomes of those whose subject is gone; without it they stay.", _ref("kept")),
     }

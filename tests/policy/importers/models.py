@@ -122,6 +122,15 @@ def whole(images: Iterable[Image]) -> set[str]:
     }
 
 
+def untagged_by(gone: set[str], images: Iterable[Image]) -> list[Image]:
+    """Return the images of which no tag is left."""
+    return [image for image in images if all(f"{image['repository']}:{tag}" in gone for tag in image["tags"])]
+
+
+def by_digest(images: Iterable[Image]) -> set[str]:
+    return {f"{image['repository']}@{image['digest']}" for image in images}
+
+
 # --- GitLab: app/services/projects/container_repository/cleanup_tags_base_service.rb
 
 
@@ -164,6 +173,7 @@ def acr(
     dates: TagDates,
     now: datetime,
 ) -> set[str]:
+    """What goes is told of tags, and of all manifests by their digest, also of those that lose their tags here."""
     limit = now - timedelta(days=days)
     gone: set[str] = set()
     for name, mine in by_repository(images).items():
@@ -178,9 +188,9 @@ def acr(
         kept = first(keep, expired, lambda pair: pair[1])
         gone |= {f"{name}:{pair[0]}" for pair in expired if pair not in kept}
         if untagged:
-            old = [image for image in mine if not image["tags"] and image["pushed"] <= limit]
+            old = [image for image in untagged_by(gone, mine) if image["pushed"] <= limit]
             stay = first(keep, old, lambda image: image["pushed"])
-            gone |= whole(image for image in old if not any(image is each for each in stay))
+            gone |= by_digest(image for image in old if not any(image is each for each in stay))
     return gone
 
 
@@ -190,7 +200,10 @@ def acr(
 def zot(  # noqa: C901  (one system in one place)
     retention: Mapping[str, Any], images: Sequence[Image], now: datetime, globs: Mapping[str, str]
 ) -> set[str]:
-    """Ages are in whole hours (`24h`). `globs` tells for each pattern the expression that it means."""
+    """Ages are in whole hours (`24h`). `globs` tells for each pattern the expression that it means.
+
+    What goes is told as in `acr`.
+    """
 
     def hours(text: str) -> timedelta:
         return timedelta(hours=int(text.removesuffix("h")))
@@ -244,9 +257,9 @@ def zot(  # noqa: C901  (one system in one place)
                 kept = [tag for tag, _ in stay(entries[number], tags, lambda pair: pair[1])]
                 gone |= {f"{name}:{tag}" for tag, _ in tags if tag not in kept}
         if policy.get("deleteUntagged", True):
-            untagged = [image for image in mine if not image["tags"]]
+            untagged = untagged_by(gone, mine)
             kept_images = stay(policy.get("keepUntagged", {}), untagged, lambda image: image)
-            gone |= whole(
+            gone |= by_digest(
                 image
                 for image in untagged
                 if not any(image is each for each in kept_images) and image["pushed"] + delay <= now

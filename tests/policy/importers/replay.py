@@ -2,8 +2,8 @@
 
 They stand in cases/SYSTEM.cases.yaml. Keys of a case: `name`, `source`, `policy`, `options`, `now`, `images`
 (repository, digest, tags, pushed, created, pulled, children, subject), `tag_pushed`, `deleted` or `refused`, `note`.
-Where our language cannot say what the policy means, `beyond` gives the reason and `ours` what ours deletes instead;
-where that is more, `more` says why.
+Where our language cannot say what the policy means, `beyond` gives the reason and `ours` what ours deletes instead,
+which is never more.
 """
 
 import hashlib
@@ -90,13 +90,16 @@ def moment(value: Any) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def gone(yaml: str, case: Mapping[str, Any]) -> set[str]:
-    """Return what goes by our policy: tags as repository:tag, images without a tag as repository@name."""
+def gone(yaml: str, case: Mapping[str, Any], *, by_digest: bool = False) -> set[str]:
+    """Return what goes by our policy: tags as repository:tag, images without a tag as repository@name.
+
+    With `by_digest` the images with tags are told by their names, too.
+    """
     policy = parse_policy(yaml, "imported.yaml")
-    return set(_gone(inventory_of(case), policy, case))
+    return set(_gone(inventory_of(case), policy, case, by_digest=by_digest))
 
 
-def _gone(inventory: Inventory, policy: Any, case: Mapping[str, Any]) -> Iterator[str]:
+def _gone(inventory: Inventory, policy: Any, case: Mapping[str, Any], *, by_digest: bool) -> Iterator[str]:
     names = {digest_of(image["digest"]): image["digest"] for image in case["images"]}
     for decisions in decide(inventory, policy, moment(case["now"])):
         name = decisions.repository.name
@@ -105,5 +108,5 @@ def _gone(inventory: Inventory, policy: Any, case: Mapping[str, Any]) -> Iterato
             if not tag.kept:
                 yield f"{name}:{tag.tag.name}"
         for digest, decision in decisions.manifests.items():
-            if not decision.kept and digest not in tagged:
+            if not decision.kept and (by_digest or digest not in tagged):
                 yield f"{name}@{names[digest]}"

@@ -92,13 +92,8 @@ def _warnings(command: Command, seconds: Fraction) -> Iterator[str]:
     elif seconds != ceil(seconds):
         yield f"--ago {ago} is rounded up to whole seconds"
     only = command.on("untagged-only")
-    untagged = only or command.on("untagged")
-    if not only and not command.on("untagged"):
-        yield "an image goes with its last tag; there it stays behind, without a tag, until --untagged takes it"
-    if untagged and command.keep:
-        yield "--keep counts no platforms of an index here, nor images that lose their last tag only now"
-    if untagged:
-        yield "an untagged index goes with all its platforms; there a platform that is younger than --ago stays"
+    if (only or command.on("untagged")) and command.keep:
+        yield "--keep counts the platforms of untagged indexes by themselves; there they take places among the others"
     if command.on("include-locked"):
         yield "--include-locked has no meaning here, where nothing is locked"
 
@@ -118,8 +113,12 @@ class _CleanUp:
         only, untagged = self.command.on("untagged-only"), self.command.on("untagged")
         if not only and not (untagged and scope.tags == {"search": "^$"}):  # the way to say: no tag
             document["rules"] = [{"name": "purge", "tags": scope.tags, "keep": self._keep(scope)}]
-        if only or untagged:
-            document["untagged"] = {"keep": self._counted({"within": self.age})}
+        if "rules" in document:
+            document["images_outlive_tags"] = True
+        if only or untagged:  # there each platform is one of them, once no index that stays needs it
+            keep = self._counted({"within": self.age})
+            document["untagged"] = {"keep": keep}
+            document["platforms"] = {"of_expired": {"keep": keep}}
         return document
 
     def _keep(self, scope: _Scope) -> Node:

@@ -61,10 +61,7 @@ def convert(text: str, options: Options) -> Imported:
     policy = writer.policy(document)
     if "enabled" in policy:
         about.append("No rule of it is in force, so nothing goes.")
-    warnings = []
-    if any(rule.template == "latestActiveK" for rule in document.rules):
-        warnings.append("latestActiveK: an image to which a tag was added later is not more active by that here")
-    return imported({"policies": [policy]}, about, warnings)
+    return imported({"policies": [policy]}, about)
 
 
 class _Writer:

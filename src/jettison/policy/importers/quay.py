@@ -209,24 +209,16 @@ def _matches(node: Mapping[str, Any], where: str, form: _Form, *, has_pattern: b
 def _written(parts: Sequence[tuple[list[str], list[_Policy]]]) -> Imported:
     """Write a policy for each set of repositories; the first that matches a repository holds there."""
     about = ["Imported from auto-prune policies of Quay. They decide by tag, and count tags, not images."]
-    policies: list[Node] = []
-    warnings: list[str] = []
-    for repositories, found in parts:
-        rule, allowed = _rule(found)
-        policy: dict[str, Node] = {"repositories": repositories, "rules": [rule]}
-        if allowed:
-            policy["limits"] = {"last_image": "allow"}
-            about.append("All tags may go; there nothing stops that, so here `last_image` allows it.")
-        policies.append(policy)
-    return imported({"policies": policies}, list(dict.fromkeys(about)), warnings)
+    policies: list[Node] = [{"repositories": repositories, "rules": [_rule(found)]} for repositories, found in parts]
+    return imported({"policies": policies}, about)
 
 
-def _rule(policies: Sequence[_Policy]) -> tuple[Noted, bool]:
-    """Return one rule for all policies of a repository, and whether no tag could ever be kept by it."""
+def _rule(policies: Sequence[_Policy]) -> Noted:
+    """Return one rule for all policies of a repository."""
     said, warnings = _sayable(policies)
     if not said:
         keep_all: dict[str, Node] = {"name": "auto-prune", "tags": "*", "keep": {"everything": True}}
-        return Noted(keep_all, ("No policy deletes anything.",), tuple(warnings)), False
+        return Noted(keep_all, ("No policy deletes anything.",), tuple(warnings))
     comments = tuple(_comment(policy) for policy in policies if policy in said)
     steps = _merged([(_condition(policy), policy) for policy in said])
     shared = steps[0][0] if all(condition == steps[0][0] for condition, _ in steps) else None
@@ -235,10 +227,7 @@ def _rule(policies: Sequence[_Policy]) -> tuple[Noted, bool]:
         clauses.append((condition, _step(policy, None if condition == shared else condition, condition, clauses)))
     keep = clauses[0][1] if len(clauses) == 1 else {"all": [clause for _, clause in clauses]}
     rule: dict[str, Node] = {"name": "auto-prune", "tags": "*" if shared is None else shared, "keep": keep}
-    return Noted(rule, comments, tuple(warnings)), shared is None and any(each == _NOTHING for _, each in clauses)
-
-
-_NOTHING: Final[Node] = {"nothing": True}
+    return Noted(rule, comments, tuple(warnings))
 
 
 def _sayable(policies: Sequence[_Policy]) -> tuple[list[_Policy], list[str]]:
@@ -267,7 +256,7 @@ def _sayable(policies: Sequence[_Policy]) -> tuple[list[_Policy], list[str]]:
                 warnings.append(f"{_comment(policy)}: left out, since {why}")
                 continue
         if policy.seconds is not None and policy.seconds < 0:
-            warnings.append(f"{_comment(policy)}: there a tag that is dated even further in the future would stay")
+            warnings.append(f"{_comment(policy)}: it also takes tags with a date in the future; here those stay")
         said.append(policy)
     return said, warnings
 
@@ -325,9 +314,9 @@ def _step(
     of the rest are the newest of all that are in the rest.
     """
     if policy.seconds is not None:
-        clause: dict[str, Node] = {"within": age_text(policy.seconds), "inclusive": True}
-        if policy.seconds < 0:
-            clause = {} if unclaimed is not None else {"nothing": True}
+        clause: dict[str, Node] = {"within": age_text(max(policy.seconds, 0))}
+        if policy.seconds >= 0:
+            clause["inclusive"] = True
     else:
         clause = {"newest": _number(policy), "by": "pushed", "of": "tags"}
         among = [node for other, node in earlier if other is not None and other != condition]

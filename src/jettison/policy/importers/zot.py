@@ -19,6 +19,8 @@ from jettison.policy.importers.zot_document import KeepTags, Retention, Rules, S
 OPTIONS: Final = ("version",)
 
 _NO_RULES: Final = Rules()
+_TAGS_GO_ALONE: Final = (2, 1, 2)
+"""The first release that leaves an image whose last tag goes to what becomes of untagged ones."""
 
 
 def convert(text: str, options: Options) -> Imported:
@@ -31,6 +33,9 @@ def convert(text: str, options: Options) -> Imported:
     ]
     if any(entry.rules.pulled_count or entry.rules.pulled_within is not None for entry in _entries(stores)):
         about.append("Pulls are known from jettison's history; until that is long enough, tags stay.")
+    warnings: tuple[str, ...] = ()
+    if release < _TAGS_GO_ALONE and any(True for _ in _entries(stores)):
+        warnings = ("an image stays without tags until it is old enough; there it goes with its last tag",)
     policies: list[Node] = []
     for position, store in enumerate(stores):
         route = store.route.removeprefix("/")
@@ -39,7 +44,7 @@ def convert(text: str, options: Options) -> Imported:
             continue
         others = [f"!{each}/**" for each in routes[position:] if each and "/" not in each]
         policies += _policies(store, others, last=f"{route}/**" if route else "**", default=release >= (2, 1, 9))
-    return imported({"policies": policies or [{"repositories": ["**"], "enabled": False}]}, about)
+    return imported({"policies": policies or [{"repositories": ["**"], "enabled": False}]}, about, warnings)
 
 
 def _entries(stores: Sequence[Store]) -> Iterator[KeepTags]:
@@ -64,9 +69,7 @@ def _policies(store: Store, others: Sequence[str], *, last: str, default: bool) 
         yield Noted({**rest, "enabled": False}, (off,))
     elif default:
         comment = "The other repositories: their untagged manifests go, as there."
-        yield Noted(
-            {**rest, "untagged": {"keep": {"within": _age(store.delay)}}}, (comment,), tuple(_rounded(store.delay))
-        )
+        yield Noted({**rest, **_untagged(Rules(), store)}, (comment,), tuple(_rounded(store.delay)))
     elif others or last != "**":
         yield Noted({**rest, "enabled": False}, ("The other repositories lose nothing.",))
 
@@ -87,10 +90,12 @@ def _policy(store: Store, policy: Retention, others: Sequence[str]) -> Node:
     rules = _rules(policy)
     if rules:
         document["rules"] = rules
+        document["images_outlive_tags"] = True
     if policy.delete_untagged:
-        document["untagged"] = {"keep": _untagged(policy.keep_untagged, store.delay)}
+        document |= _untagged(policy.keep_untagged, store)
     if policy.delete_referrers:
-        document["referrers"] = {"orphaned": {"keep": {"within": _age(store.delay)}}}
+        young: Node = {"keep": {"within": _age(max(store.delay, store.gc_delay))}}
+        document["referrers"] = {"of_expired": young, "orphaned": young}
     if len(document) == 1:
         document["enabled"] = False
         comments.append("Nothing of it goes: a later policy never sees these repositories.")
@@ -111,8 +116,14 @@ def _rules(policy: Retention) -> list[Node]:
     return rules
 
 
-def _untagged(rules: Rules, delay: Fraction) -> Node:
-    return _any(_kept(rules, of_tags=False, at_least=delay))
+def _untagged(rules: Rules, store: Store) -> dict[str, Node]:
+    """Return what becomes of untagged manifests: also of platforms, once their index is gone, but of no referrer."""
+    kept = {"keep": _any(_kept(rules, of_tags=False, at_least=store.delay))}
+    return {
+        "untagged": kept,
+        "platforms": {"of_expired": kept},
+        "referrers": {"of_expired": {"keep": {"everything": True}}},
+    }
 
 
 def _kept(rules: Rules, *, of_tags: bool, at_least: Fraction | None = None) -> list[dict[str, Node]]:
@@ -135,14 +146,10 @@ def _any(clauses: Sequence[dict[str, Node]]) -> Node:
 
 
 def _warnings(store: Store, policy: Retention) -> Iterator[str]:
-    if policy.keep_tags and not policy.delete_untagged:
-        yield "an image goes with its last tag; there it stays, and can be pulled by its digest"
-    elif policy.keep_tags and store.delay > 0:
-        yield f"an image goes with its last tag; there it stays until it is {_age(store.delay)} old"
-    if not policy.delete_referrers and (policy.keep_tags or policy.delete_untagged):
-        yield "a referrer goes with its subject; there it stays without it"
-    if policy.keep_untagged.pushed_count or policy.keep_untagged.pulled_count:
+    if policy.delete_untagged and (policy.keep_untagged.pushed_count or policy.keep_untagged.pulled_count):
         yield "platforms of an index take no place among the untagged; there they do"
+    if policy.delete_referrers and store.gc_delay > store.delay:
+        yield f"all referrers stay for gcDelay, {_age(store.gc_delay)}; there only those with a tag of cosign's do"
     yield from _rounded(store.delay)
     for rules in (policy.keep_untagged, *(entry.rules for entry in policy.keep_tags)):
         for span in (rules.pushed_within, rules.pulled_within):

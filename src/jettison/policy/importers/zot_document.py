@@ -64,12 +64,16 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A store, the main one or a sub-path's. `route` is the first part of its repositories' names."""
+    """A store, the main one or a sub-path's. `route` is the first part of its repositories' names.
+
+    What is younger than `delay` stays, and a referrer that a tag of cosign's names, if it is younger than `gc_delay`.
+    """
 
     route: str
     gc: bool
     dry_run: bool
     delay: Fraction
+    gc_delay: Fraction
     policies: tuple[Retention, ...]
 
 
@@ -108,14 +112,16 @@ class _Reader:
             gc_delay = _HOUR if gc else Fraction(0)
         retention = keys.section("retention", _RETENTION)
         if retention is None:
-            return Store(route, gc, dry_run=False, delay=self._delay(route, gc_delay), policies=())
+            return Store(route, gc, dry_run=False, delay=self._delay(route, gc_delay), gc_delay=gc_delay, policies=())
         delay = retention.span("delay")
         policies = [
             self._policy(number, _Keys(each, f"{retention.path}.policies[{number - 1}]", self._policy_keys))
             for number, each in enumerate(retention.items("policies"), 1)
         ]
         dry_run = retention.truth("dryRun", default=False)
-        return Store(route, gc, dry_run, self._delay(route, gc_delay) if delay is None else delay, tuple(policies))
+        if delay is None:
+            delay = self._delay(route, gc_delay)
+        return Store(route, gc, dry_run, delay, gc_delay, tuple(policies))
 
     @property
     def _policy_keys(self) -> tuple[str, ...]:
