@@ -1,6 +1,7 @@
 """The database itself: made when needed, private, migrated, and clear about what is wrong with it."""
 
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -9,11 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from jettison.errors import HistoryError, UsageError
+from jettison.history import migrations
 from jettison.history.model import PlannedAction
 from jettison.history.schema import REVISION, VERSION_TABLE, metadata
 from jettison.history.store import History
@@ -65,7 +69,37 @@ def test_commits_reach_the_disk_before_they_return(file: Path) -> None:
     history.close()
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_schema(file: Path) -> None:
+def tables(file: Path) -> dict[str, object]:
+    """Everything that SQLite knows of a database's tables: columns, keys, and the indexes with their columns."""
+    with sqlite3.connect(file) as connection:
+        wanted = "SELECT name, wr, strict FROM pragma_table_list WHERE name NOT LIKE 'sqlite%'"
+        told: dict[str, object] = {}
+        for name, *kind in connection.execute(wanted).fetchall():
+            indexes = connection.execute(f"PRAGMA index_list({name})").fetchall()
+            told[name] = (
+                kind,
+                connection.execute(f"PRAGMA table_info({name})").fetchall(),
+                connection.execute(f"PRAGMA foreign_key_list({name})").fetchall(),
+                sorted((each[1:], connection.execute(f"PRAGMA index_info({each[1]})").fetchall()) for each in indexes),
+            )
+            constraints = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", [name]).fetchone()[0]
+            told[f"{name}: names of constraints"] = sorted(re.findall(r"CONSTRAINT (\w+)", constraints))
+    connection.close()
+    return told
+
+
+def migrate(file: Path, revision: str) -> None:
+    """Make a database as an earlier jettison left it: by its migrations."""
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+
+
+def test_a_new_history_has_exactly_the_tables_that_the_migrations_make(file: Path, tmp_path: Path) -> None:
     history = History.open(file)
     history.begin_run(REGISTRY, "plan")
     history.close()
@@ -75,18 +109,55 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(file: Path) -> Non
         assert compare_metadata(context, metadata) == []
         assert context.get_current_revision() == REVISION
     engine.dispose()
+    migrated = tmp_path / "migrated.db"
+    migrate(migrated, "head")
+    assert tables(file) == tables(migrated)
+    assert len(tables(file)) == 2 * len([*metadata.tables, VERSION_TABLE])
 
 
-def test_a_history_that_is_up_to_date_opens_without_alembic(file: Path) -> None:
+def test_an_older_history_is_brought_up_to_date_and_keeps_its_runs(file: Path, tmp_path: Path) -> None:
+    fresh = History.open(tmp_path / "fresh.db")
+    fresh.begin_run(REGISTRY, "plan")
+    fresh.close()
+    file.parent.mkdir()
+    migrate(file, "0001")
+    assert tables(file) != tables(tmp_path / "fresh.db")
+    with sqlite3.connect(file) as connection:
+        connection.execute(
+            "INSERT INTO runs (id, registry, command, started, outcome, host, pid, process_token) "
+            f"VALUES ('old', '{REGISTRY}', 'apply', '2026-01-01 00:00:00', 'done', 'host', 1, '')"
+        )
+    connection.close()
     history = History.open(file)
-    history.begin_run(REGISTRY, "plan")
+    assert [run.id for run in history.runs()] == ["old"]
+    assert history.pulls.registries() == []
     history.close()
+    assert tables(file) == tables(tmp_path / "fresh.db")
+
+
+def test_tables_of_another_program_are_left_alone(file: Path) -> None:
+    file.parent.mkdir()
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE runs (mine TEXT)")
+    connection.close()
+    before = tables(file)
+    history = History.open(file)
+    with pytest.raises(HistoryError, match="runs already exists"):
+        history.begin_run(REGISTRY, "plan")
+    history.close()
+    assert tables(file) == before
+
+
+def test_a_new_history_and_one_that_is_up_to_date_open_without_alembic(file: Path) -> None:
     program = """
 import sys
 from jettison.history.store import History
 history = History.open(sys.argv[1])
-history.begin_run("http://registry.example", "plan")
-assert len(history.runs()) == 2
+for count in (1, 2):
+    history.begin_run("http://registry.example", "plan")
+    assert len(history.runs()) == count
+    history.close()
+    history = History.open(sys.argv[1])
 assert not any(name.split(".")[0] == "alembic" for name in sys.modules)
 """
     subprocess.run([sys.executable, "-c", program, file], check=True)
@@ -122,6 +193,7 @@ def test_many_processes_may_begin_with_no_database_at_once(file: Path) -> None:
     program = """
 import sys
 from jettison.history.store import History
+from jettison.history import migrations
 from jettison.history.model import PlannedAction
 sys.stdin.readline()
 history = History.open(sys.argv[1])

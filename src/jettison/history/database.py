@@ -8,16 +8,19 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, inspect, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, inspect, select
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from jettison.errors import HistoryError, UsageError
-from jettison.history.schema import REVISION, VERSION_TABLE
+from jettison.history.schema import REVISION, VERSION_TABLE, make_tables, version
+
+if TYPE_CHECKING:  # it takes a fortieth of a second to load, and few histories are in PostgreSQL
+    from sqlalchemy.dialects import postgresql
 
 _WRITES: Final = "jettison_writes"
 _MIGRATING: Final = 0x6A657474  # any number that no other program of the same database locks: "jett"
@@ -93,7 +96,11 @@ class Database:
 
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT into `table` that can be told what to do with rows that are there already."""
-        return sqlite.insert(table) if self._file is not None else postgresql.insert(table)
+        if self._file is not None:
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
 
     def upsert(self, table: Table, key: str) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT into `table` that overwrites the row of the same `key` where it differs."""
@@ -105,6 +112,8 @@ class Database:
                 set_={name: into.excluded[name] for name in values},
                 where=_differs(table, into, values),
             )
+        from sqlalchemy.dialects import postgresql
+
         into_postgresql = postgresql.insert(table)
         return into_postgresql.on_conflict_do_update(
             index_elements=[key],
@@ -160,11 +169,13 @@ class Database:
                     connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
                 # Another process may have done it while this one waited for the lock.
                 revision = _revision_of(connection)
-                if revision != REVISION:
+                if revision is None:
+                    make_tables(connection)
+                elif revision != REVISION:
                     self._migrate(connection, revision)
         self._current = True
 
-    def _migrate(self, connection: Connection, revision: str | None) -> None:
+    def _migrate(self, connection: Connection, revision: str) -> None:
         from alembic import command
         from alembic.config import Config
         from alembic.script import ScriptDirectory
@@ -174,7 +185,7 @@ class Database:
         config.set_main_option("script_location", str(scripts).replace("%", "%%"))
         config.attributes["connection"] = connection
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-        if revision is not None and revision not in known:
+        if revision not in known:
             raise HistoryError(
                 f"the history database {self.name} was made by a newer jettison (its tables are at {revision[:40]!r}, "
                 f"this one knows up to {REVISION!r}): update jettison, {_ELSEWHERE}"
@@ -278,7 +289,7 @@ def _begin(connection: Connection) -> None:
 def _revision_of(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    revision: str | None = connection.scalar(select(text("version_num")).select_from(text(VERSION_TABLE)))
+    revision: str | None = connection.scalar(select(version.c.version_num))
     return revision
 
 

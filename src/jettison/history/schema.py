@@ -1,7 +1,7 @@
 """The history's tables, in SQL that SQLite and PostgreSQL both take.
 
-The migrations make them; a test holds that they make exactly these. Changing a table means a new migration and a new
-`REVISION`.
+A new history gets them at once, an older one through the migrations; a test holds that both come to the same. Changing
+a table means a new migration and a new `REVISION`.
 """
 
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     Dialect,
     ForeignKey,
@@ -18,9 +19,12 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
+    String,
     Table,
     Text,
     TypeDecorator,
+    insert,
 )
 
 REVISION: Final = "0002"
@@ -28,6 +32,14 @@ REVISION: Final = "0002"
 
 # Not Alembic's own name: in a PostgreSQL database that another program uses too, that one is taken.
 VERSION_TABLE: Final = "jettison_version"
+
+# As Alembic makes it (alembic/ddl/impl.py, version_table_impl), which reads it when the next migration comes.
+version = Table(
+    VERSION_TABLE,
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -175,3 +187,10 @@ seen_tags = Table(
     Column("since", UtcDateTime),  # NULL: it was there when the repository was first looked at
     sqlite_with_rowid=False,
 )
+
+
+def make_tables(connection: Connection) -> None:
+    """Make all tables in a database that has none of them: loading Alembic to do it takes a third of a second."""
+    metadata.create_all(connection, checkfirst=False)
+    version.create(connection)
+    connection.execute(insert(version).values(version_num=REVISION))
