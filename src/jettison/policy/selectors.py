@@ -1,7 +1,8 @@
 """Selectors: patterns over tags composed, for a tag by itself and for an image with all its tags."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jettison.policy.pattern import TagPattern, VersionPattern
 
@@ -26,67 +27,54 @@ class Untagged(TagPattern):
 
 
 @dataclass(frozen=True, slots=True)
-class AllSelectors(TagPattern):
-    """A tag that each part matches; an image of which each part matches some tag, maybe different ones (as ECR's)."""
+class _Composed(TagPattern):
+    """Several parts. Which of them must match, `_enough` says: `all` or `any`."""
 
     parts: tuple[TagPattern, ...]
+    _enough: ClassVar["staticmethod[[Iterable[object]], bool]"]
 
     def matches(self, name: str) -> bool:
-        """Whether each part matches the tag `name`."""
-        return all(part.matches(name) for part in self.parts)
+        """Whether enough parts match the tag `name`."""
+        return self._enough(part.matches(name) for part in self.parts)
 
     def matches_image(self, tags: Sequence[str]) -> bool:
-        """Whether each part matches some of these tags."""
-        return all(part.matches_image(tags) for part in self.parts)
-
-    def groups(self, name: str) -> Mapping[str, str]:
-        """Return the named groups of all parts; an earlier part's win."""
-        return _groups(self.parts, name)
-
-    @property
-    def group_names(self) -> frozenset[str]:
-        """The named groups of all parts."""
-        return frozenset[str]().union(*(part.group_names for part in self.parts))
+        """Whether enough parts match an image with these tags."""
+        return self._enough(part.matches_image(tags) for part in self.parts)
 
     @property
     def matches_all(self) -> bool:
         """Whether it is plain that every tag matches."""
-        return all(part.matches_all for part in self.parts)
-
-    def __str__(self) -> str:
-        return "all of (" + ", ".join(map(str, self.parts)) + ")"
-
-
-@dataclass(frozen=True, slots=True)
-class AnySelector(TagPattern):
-    """What at least one part matches."""
-
-    parts: tuple[TagPattern, ...]
-
-    def matches(self, name: str) -> bool:
-        """Whether some part matches the tag `name`."""
-        return any(part.matches(name) for part in self.parts)
-
-    def matches_image(self, tags: Sequence[str]) -> bool:
-        """Whether some part matches an image with these tags."""
-        return any(part.matches_image(tags) for part in self.parts)
+        return self._enough(part.matches_all for part in self.parts)
 
     def groups(self, name: str) -> Mapping[str, str]:
         """Return the named groups of the parts that match; an earlier part's win."""
-        return _groups(self.parts, name)
+        found: dict[str, str] = {}
+        for part in self.parts:
+            for group, text in part.groups(name).items():
+                found.setdefault(group, text)
+        return found
 
     @property
     def group_names(self) -> frozenset[str]:
         """The named groups of all parts."""
         return frozenset[str]().union(*(part.group_names for part in self.parts))
 
-    @property
-    def matches_all(self) -> bool:
-        """Whether it is plain that every tag matches."""
-        return any(part.matches_all for part in self.parts)
-
     def __str__(self) -> str:
-        return "any of (" + ", ".join(map(str, self.parts)) + ")"
+        return f"{self._enough.__name__} of ({', '.join(map(str, self.parts))})"
+
+
+@dataclass(frozen=True, slots=True)
+class AllSelectors(_Composed):
+    """A tag that each part matches; an image of which each part matches some tag, maybe different ones (as ECR's)."""
+
+    _enough = staticmethod(all)
+
+
+@dataclass(frozen=True, slots=True)
+class AnySelector(_Composed):
+    """What at least one part matches."""
+
+    _enough = staticmethod(any)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +119,3 @@ def leaves(selector: TagPattern) -> Iterator[TagPattern]:
             yield from leaves(part)
         case _:
             yield selector
-
-
-def _groups(parts: Sequence[TagPattern], name: str) -> Mapping[str, str]:
-    found: dict[str, str] = {}
-    for part in parts:
-        for group, text in part.groups(name).items():
-            found.setdefault(group, text)
-    return found
