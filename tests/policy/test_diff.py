@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from jettison.app.policy_diff import diff_policies
+from jettison.policy.diff import Side
 from jettison.policy.parse import parse_policy
 from jettison.testing.images import image
 from jettison.testing.inventories import NOW, inventory, repository
@@ -24,7 +25,7 @@ def policy(keep: str, more: str = "") -> str:
 
 
 def diff(old: str, new: str) -> tuple[list[str | None], list[str | None], list[str | None], int]:
-    told = diff_policies(INVENTORY, parse_policy(old, "old"), parse_policy(new, "new"), NOW)
+    told = diff_policies(INVENTORY, Side(parse_policy(old, "old")), Side(parse_policy(new, "new")), NOW)
     lists = ([each.tag for each in changes] for changes in (told.goes, told.stays, told.others))
     goes, stays, others = lists
     return goes, stays, others, told.new_frees - told.old_frees
@@ -52,3 +53,10 @@ def test_bytes_and_untagged_manifests() -> None:
 def test_another_rule_to_the_same_end() -> None:
     others = diff(policy("{newest: 9}"), policy("{newest: 9}", ', {name: s, tags: "m*", keep: {newest: 1}}'))[2]
     assert others == ["main"]
+
+
+def test_an_image_that_outlives_its_tag_is_told() -> None:
+    old = policy("{newest: 3}")
+    goes, stays, _, frees = diff(old, old.replace("rules:", "images_outlive_tags: true, rules:"))
+    assert (goes, stays) == ([], [None])
+    assert frees <= 0

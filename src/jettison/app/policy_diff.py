@@ -2,15 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from jettison.oci.inventory import Inventory
 from jettison.plan.space import Space
-from jettison.policy.diff import Change, compare
-from jettison.policy.model import Policy
-
-if TYPE_CHECKING:
-    from jettison.policy.in_use import InUse
+from jettison.policy.diff import Change, Side, compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +28,9 @@ class PolicyDiff:
         return not self.goes and not self.stays
 
 
-def diff_policies(
-    inventory: Inventory,
-    old: Policy,
-    new: Policy,
-    now: datetime,
-    old_in_use: "InUse | None" = None,
-    new_in_use: "InUse | None" = None,
-) -> PolicyDiff:
+def diff_policies(inventory: Inventory, old: Side, new: Side, now: datetime) -> PolicyDiff:
     """Decide by both policies, and compare."""
-    told = list(compare(inventory, old, new, now, old_in_use, new_in_use))
+    told = list(compare(inventory, old, new, now))
     changes = [change for each in told for change in each.changes]
     space = Space.of(inventory)
     return PolicyDiff(

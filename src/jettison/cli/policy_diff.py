@@ -56,15 +56,16 @@ def command(
     from jettison.cli.options import read_text
     from jettison.cli.output import print_json
     from jettison.cli.reading import Reading, warn_of_problems
+    from jettison.policy.diff import Side
     from jettison.policy.parse import parse_policy
 
     before, after = (parse_policy(read_text(each, "the policy"), str(each)) for each in (old, new))
     reading = Reading.find(connection, inventory)
     now = datetime.now(UTC)
-    uses = [reading.in_use(each, use) for each in (before, after)]
+    sides = [Side(each, reading.in_use(each, use)) for each in (before, after)]
     found = reading.read(now)
     moment = found.taken if inventory is not None else now
-    told = diff_policies(found, before, after, moment, *uses)
+    told = diff_policies(found, sides[0], sides[1], moment)
     whole = warn_of_problems(found, "what could not be read completely loses nothing by either policy")
     if as_json:
         print_json({"version": 1, "old": old, "new": new, **asdict(told)})

@@ -1,21 +1,19 @@
 """Options that say where images in use are asked for, and what they amount to."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
+
+from jettison.cli.grouped_options import CommandT, grouped
 
 if TYPE_CHECKING:
     from jettison.app.use import Use
     from jettison.cli.ground import Ground
     from jettison.plan.model import Plan
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
-
-@dataclass(frozen=True, slots=True)
-class UseChoice:
+class UseChoice(NamedTuple):
     """Sources besides those of the policy and configuration, and further names of the registry."""
 
     in_use: tuple[str, ...] = ()
@@ -65,15 +63,4 @@ def use_options(function: CommandT) -> CommandT:
         ),
         click.option("--alias", multiple=True, metavar="HOST", help="Another name of the registry in images that run."),
     ]
-
-    def wrapped(**values: Any) -> Any:
-        fields = {name: values.pop(name) for name in UseChoice.__dataclass_fields__}
-        return function(use=UseChoice(**fields), **values)
-
-    wrapped.__doc__ = function.__doc__
-    wrapped.__name__ = function.__name__
-    made: Any = wrapped
-    made.__click_params__ = list(getattr(function, "__click_params__", []))
-    for option in reversed(options):
-        made = option(made)
-    return cast("CommandT", made)
+    return grouped(function, "use", UseChoice, options)

@@ -1,5 +1,6 @@
 """Clause: what a rule keeps, as values. `clauses.py` says what each means for the tags that a rule claims."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -174,6 +175,19 @@ Clause = (
     | AllOf
     | Not
 )
+
+
+def with_inner(clause: Clause) -> Iterator[Clause]:
+    """Yield a clause and all that are inside of it."""
+    yield clause
+    match clause:
+        case AnyOf(clauses) | AllOf(clauses):
+            for each in clauses:
+                yield from with_inner(each)
+        case Not(inner):
+            yield from with_inner(inner)
+        case Newest(among=among) | Periods(among=among) if among is not None:
+            yield from with_inner(among)
 
 
 def can_keep(clause: Clause) -> bool:

@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """One of two policies that are compared, and the use by which it decides."""
+
+    policy: Policy
+    in_use: "InUse | None" = None
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
-    """A tag that another policy decides otherwise; `tag` is None for a manifest that has none.
+    """A tag that another policy decides otherwise; `tag` is None for a manifest that is decided without its tags.
 
     `kept` is what the new policy says. Where the verdict is the same, another rule comes to it.
     """
@@ -41,38 +49,23 @@ class RepositoryDiff:
     new_going: tuple[Digest, ...]
 
 
-def compare(
-    inventory: Inventory,
-    old: Policy,
-    new: Policy,
-    now: datetime,
-    old_in_use: "InUse | None" = None,
-    new_in_use: "InUse | None" = None,
-) -> Iterator[RepositoryDiff]:
+def compare(inventory: Inventory, old: Side, new: Side, now: datetime) -> Iterator[RepositoryDiff]:
     """Yield what changes in each repository, those without a change among them."""
     for repository in inventory.repositories:
-        yield _compare(repository, old, new, now, old_in_use, new_in_use)
+        yield _compare(repository, old, new, now)
 
 
-def _compare(
-    repository: Repository,
-    old: Policy,
-    new: Policy,
-    now: datetime,
-    old_in_use: "InUse | None",
-    new_in_use: "InUse | None",
-) -> RepositoryDiff:
-    before = decide_repository(repository, old, now, old_in_use)
-    after = decide_repository(repository, new, now, new_in_use)
+def _compare(repository: Repository, old: Side, new: Side, now: datetime) -> RepositoryDiff:
+    before, after = (decide_repository(repository, side.policy, now, side.in_use) for side in (old, new))
     changes: list[Change] = []
     for was, is_ in zip(before.tags, after.tags, strict=True):
         if was.kept is not is_.kept or _who(was.reason) != _who(is_.reason):
             name, digest = was.tag.name, was.tag.digest
             changes.append(Change(repository.name, name, digest, is_.kept, was.kept, was.reason, is_.reason))
-    tagged = {tag.digest for tag in repository.tags}
+    told = {change.digest for change in changes if change.kept is not change.was_kept}
     for digest in repository.manifests:
         one, two = before.manifests[digest], after.manifests[digest]
-        if digest not in tagged and one.kept is not two.kept:
+        if digest not in told and one.kept is not two.kept:
             changes.append(Change(repository.name, None, digest, two.kept, one.kept, one.reason, two.reason))
     return RepositoryDiff(repository.name, tuple(changes), before.order, after.order)
 

@@ -5,21 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from jettison.errors import ConfigurationError
+from jettison.policy.no_yaml import refusing_what_is_no_yaml
 
 
 def load(text: str | bytes, source: str) -> Any:
     """Return the document of a YAML text, with positions. Raises ConfigurationError."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    try:
+    with refusing_what_is_no_yaml(source):
         return YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
-        raise ConfigurationError(f"{where}: this is no YAML: {error.problem or error.context}") from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{source}: this is no YAML: {error}") from error
 
 
 class Document:

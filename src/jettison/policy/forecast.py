@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Repository
-from jettison.policy.clause import AllOf, AnyOf, Clause, Newest, Not, Periods, PulledWithin, Within
+from jettison.policy.clause import AllOf, Clause, Newest, Not, Periods, PulledWithin, Within, with_inner
 from jettison.policy.decision import Reason, RepositoryDecisions
 from jettison.policy.evaluate import decide_repository
 from jettison.policy.model import Policy, RepositoryPolicy
@@ -52,19 +52,7 @@ def clauses_of(policy: RepositoryPolicy) -> Iterator[Clause]:
     """Yield every clause of a policy, and all that are inside of them."""
     tops = [rule.keep for rule in policy.rules]
     for top in (*tops, *policy.clauses_beside_rules):
-        yield from _inside(top)
-
-
-def _inside(clause: Clause) -> Iterator[Clause]:
-    yield clause
-    match clause:
-        case AnyOf(clauses) | AllOf(clauses):
-            for each in clauses:
-                yield from _inside(each)
-        case Not(inner):
-            yield from _inside(inner)
-        case Newest(among=among) | Periods(among=among) if among is not None:
-            yield from _inside(among)
+        yield from with_inner(top)
 
 
 def ages_of(clauses: Iterable[Clause]) -> frozenset[timedelta]:
@@ -187,7 +175,7 @@ def _clauses_for(wanted: str | Digest, reason: Reason, applying: RepositoryPolic
     """Yield the clauses on which the fate of a thing depends: those of the rule that decides a tag, else all."""
     for rule in applying.rules:
         if rule.name == reason.rule and not isinstance(wanted, Digest):
-            yield from _inside(rule.keep)
+            yield from with_inner(rule.keep)
             return
     yield from clauses_of(applying)
 

@@ -17,8 +17,9 @@ from jettison.policy.clause import (
     TagMatches,
     Unknown,
     Within,
+    with_inner,
 )
-from jettison.policy.located import Located, Step, as_mapping
+from jettison.policy.located import Located, Step, as_mapping, path_text
 from jettison.policy.model import Policy, RepositoryPolicy, Rule
 from jettison.policy.pattern import TagPattern
 from jettison.policy.reach import Reach
@@ -113,14 +114,14 @@ class _Lint:
         if rule.keep != Nothing() and keeps_none(rule.keep):
             text = f"{rule.name!r} can keep nothing, so all that it claims goes; if so, write `keep: {{nothing: true}}`"
             yield self._warning("never-keeps", keep, text)
-        for clause in _inside(rule.keep):
+        for clause in with_inner(rule.keep):
             if isinstance(clause, AnyOf) and clause.clauses != (Everything(),) and any(map(keeps_all, clause.clauses)):
                 text = f"one of these clauses keeps all that {rule.name!r} claims, so the others change nothing"
                 yield self._warning("no-effect", keep, text)
                 break
         by_version = [
             clause
-            for clause in _inside(rule.keep)
+            for clause in with_inner(rule.keep)
             if isinstance(clause, Newest) and clause.by is Order.VERSION and clause.unknown is Unknown.KEEP
         ]
         if by_version and self._reach.claims_no_version(rule):
@@ -154,11 +155,6 @@ def rule_paths(plain: Any, i: int) -> list[tuple[Step, ...]]:
         else:
             paths += [("rule_sets", used, j) for j, _ in enumerate(root["rule_sets"][used])]
     return paths
-
-
-def path_text(path: Sequence[Step]) -> str:
-    """Return a path as messages have it: `policies[0].rules[1].tags`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
 
 
 def keeps_all(clause: Clause) -> bool:
@@ -203,13 +199,3 @@ def _contradict(clauses: Sequence[Clause]) -> bool:
         for other in old
         if isinstance(other, Within)
     )
-
-
-def _inside(clause: Clause) -> Iterator[Clause]:
-    yield clause
-    match clause:
-        case AnyOf(clauses) | AllOf(clauses):
-            for each in clauses:
-                yield from _inside(each)
-        case Not(inner):
-            yield from _inside(inner)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 import msgspec
 
 from jettison.errors import ConfigurationError
+from jettison.policy.no_yaml import refusing_what_is_no_yaml
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node
@@ -35,17 +36,10 @@ class Located:
     def load(cls, text: str, source: str) -> "Located":
         """Read YAML. `source` names it in messages. Raises ConfigurationError."""
         from ruamel.yaml import YAML
-        from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-        try:
+        with refusing_what_is_no_yaml(source):
             root = YAML(typ="rt", pure=True).compose(text)
             return cls(source, text, _plain(root, source, set(), {}), root)
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
-            raise ConfigurationError(f"{where}: this is no YAML: {error.problem or error.context}") from error
-        except (YAMLError, ValueError, RecursionError) as error:
-            raise ConfigurationError(f"{source}: this is no YAML: {error}") from error
 
     def where(self, path: Sequence[Step] = ()) -> str:
         """Return `file:line:column` of what stands under `path`: its key, or the item of a list.
@@ -86,8 +80,13 @@ class Located:
             if unknown is not None:
                 text = f"unknown key {unknown[1]!r}{_near(unknown[1], kind)}"
                 steps.append(unknown[1])
-            named = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+            named = path_text(steps)
             raise ConfigurationError(f"{self.where(steps)}: {named + ': ' if named else ''}{text}") from error
+
+
+def path_text(path: Sequence[Step]) -> str:
+    """Return a path as messages have it: `policies[0].rules[1].tags`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
 
 
 def _near(key: str, kind: Any) -> str:
