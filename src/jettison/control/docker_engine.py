@@ -151,7 +151,9 @@ class ContainerRegistry:
         """Freeze the server while the context lasts; see the module's text."""
         if not self.is_running():
             raise ControlError(f"container {self.name} does not run; start it with: docker start {self.name}")
-        beside = docker_sharing.writers_beside(self, docker_errors.client(self._base_url))
+        with translated("listing the containers"):
+            running = docker_errors.client(self._base_url).containers.list()
+        beside = docker_sharing.writers_beside(self, (ContainerRegistry(each, url=None) for each in running))
         if beside:
             raise ControlError(
                 f"container {beside[0]} takes pushes for the same storage as container {self.name}, and would go on "

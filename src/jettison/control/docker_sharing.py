@@ -3,31 +3,44 @@
 Holding one server is no use while another one takes pushes for the same storage: what is pushed there is swept as well.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from jettison.control.config_file import DEFAULT_ROOT, RegistryConfiguration, parse_config
-from jettison.control.docker_errors import translated
+from jettison.control.running import ConfigFile, Mount
 from jettison.errors import JettisonError
 
-if TYPE_CHECKING:
-    from docker import DockerClient
 
-    from jettison.control.docker_engine import ContainerRegistry
+class Container(Protocol):
+    """What is asked of a container that may run a registry's server."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def mounts(self) -> Sequence[Mount]:
+        """What is mounted into it."""
+
+    def runs_a_server(self) -> bool:
+        """Whether one of its processes is a registry's server."""
+
+    def read_config(self) -> ConfigFile:
+        """Return the server's configuration."""
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables that change it."""
 
 
-def writers_beside(registry: "ContainerRegistry", engine: "DockerClient") -> list[str]:
-    """Return the names of the other running containers whose registry servers take pushes for the same storage.
+def writers_beside(registry: Container, running: Iterable[Container]) -> list[str]:
+    """Return the names of those `running` beside it whose registry servers take pushes for the same storage.
 
-    Raises ControlError when the engine cannot be asked.
+    Raises ControlError when the storage of `registry` cannot be told.
     """
-    from jettison.control.docker_engine import ContainerRegistry
-
     own = _storage(registry, _configuration(registry))
-    with translated("listing the containers"):
-        others = [ContainerRegistry(each, url=None) for each in engine.containers.list()]
     found = []
-    for other in others:
+    for other in running:
         try:
             if other.name == registry.name or not other.runs_a_server():
                 continue
@@ -39,12 +52,12 @@ def writers_beside(registry: "ContainerRegistry", engine: "DockerClient") -> lis
     return found
 
 
-def _configuration(registry: "ContainerRegistry") -> RegistryConfiguration:
+def _configuration(registry: Container) -> RegistryConfiguration:
     file = registry.read_config()
     return parse_config(file.text, registry.environment(), name=file.path)
 
 
-def _storage(registry: "ContainerRegistry", configuration: RegistryConfiguration) -> tuple[str, ...]:
+def _storage(registry: Container, configuration: RegistryConfiguration) -> tuple[str, ...]:
     """Return what tells one storage from another: a folder of the engine's machine, or a bucket and prefix."""
     root = configuration.root_directory or ""
     if configuration.driver != "filesystem":
