@@ -103,14 +103,17 @@ async def open_served_storage(
 def stored_registry(
     storage: LocalStorage, history: "History", name: str, *, warn: Callable[[str], None]
 ) -> StoredRegistry:
-    """Return the registry on a storage that is worked on without a server. `name`: how the history knows it."""
-    return _stored(storage, history, _Memory(history, warn), name)
+    """Return the registry on a storage that is worked on without a server. `name`: how the history knows it.
+
+    Reading it begins no history: without a network in between, reading all of it again takes hardly longer.
+    """
+    return _stored(storage, history, _Memory(history, warn, begins=False), name)
 
 
 def _stored(storage: LocalStorage, history: "History", memory: "_Memory", name: str) -> StoredRegistry:
     return StoredRegistry(
         storage,
-        bodies=history.manifests,
+        bodies=_Bodies(history),
         known=_Manifests(memory),
         known_configs=_Configs(memory),
         leftovers=memory.leftovers(name),
@@ -119,15 +122,19 @@ def _stored(storage: LocalStorage, history: "History", memory: "_Memory", name: 
 
 
 class _Memory:
-    """The history as a help that may fail: the first failure is told, and from then on it is not asked any more."""
+    """The history as a help that may fail: the first failure is told, and from then on it is not asked any more.
 
-    def __init__(self, history: "History", warn: Callable[[str], None]) -> None:
+    `begins`: something that is worth keeping begins a history where there is none yet.
+    """
+
+    def __init__(self, history: "History", warn: Callable[[str], None], *, begins: bool = True) -> None:
         self._history: History | None = history
         self._warn = warn
+        self._begins = begins
 
     def use(self, work: "Callable[[History], ResultT]", otherwise: ResultT) -> ResultT:
         """Return what `work` gets from the history, `otherwise` where there is no using it."""
-        if self._history is None:
+        if self._history is None or not (self._begins or self._history.may_know):
             return otherwise
         try:
             return work(self._history)
@@ -159,6 +166,19 @@ class _Learnt:
 
     def __call__(self, inventory: Inventory) -> Inventory:
         return self._memory.use(lambda history: with_history(history, self._registry, inventory), otherwise=inventory)
+
+
+class _Bodies:
+    """The history's manifests as the place where what is deleted is kept: looked for when something is deleted."""
+
+    def __init__(self, history: "History") -> None:
+        self._history = history
+
+    def known(self, digests: Iterable[Digest], /) -> "Mapping[Digest, Stored]":
+        return self._history.manifests.known(digests)
+
+    def remember(self, entries: Iterable[tuple[Digest, str, bytes]], /) -> None:
+        self._history.manifests.remember(entries)
 
 
 class _Manifests:

@@ -1,32 +1,28 @@
-"""History: the door to the history database; it begins runs and tells of old ones."""
+"""History: the door to the history database.
 
-import json
-import secrets
-import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+It loads SQLAlchemy when the database is first asked, and never to learn that there is none yet: what only looks at a
+storage then starts in half the time.
+"""
+
+from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self, get_args
+from threading import Lock
+from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import Connection, Row, Select, and_, exists, func, insert, or_, select
-
-from jettison.errors import UsageError
-from jettison.history.cache import ConfigCache, ManifestCache
-from jettison.history.database import Database
-from jettison.history.first_seen import FirstSeen
-from jettison.history.journal import Run, add_actions
-from jettison.history.model import ActionRecord, Outcome, PlannedAction, RunRecord, RunSummary, State
-from jettison.history.process import ProcessIdentity
-from jettison.history.pulls import PullStore
-from jettison.history.registry_url import canonical
-from jettison.history.schema import actions, runs
 from jettison.history.state import state_folder
-from jettison.oci.digest import Digest
 from jettison.pulls.spans import DEFAULT_GAP
 
-_LISTED: Final = [column for column in runs.columns if column.name != "plan"]
-_NAMES_AT_MOST: Final = 8
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jettison.history.cache import ConfigCache, ManifestCache
+    from jettison.history.database import Database
+    from jettison.history.first_seen import FirstSeen
+    from jettison.history.journal import Run
+    from jettison.history.model import ActionRecord, PlannedAction, RunRecord, RunSummary
+    from jettison.history.pulls import PullStore
+    from jettison.history.runs import RunStore
 
 
 class History:
@@ -36,12 +32,15 @@ class History:
     Synchronous, and safe to use from several threads and processes at once.
     """
 
-    def __init__(self, database: Database, pull_gap: timedelta = DEFAULT_GAP) -> None:
-        self._database = database
-        self.manifests = ManifestCache(database)
-        self.configs = ConfigCache(database)
-        self.pulls = PullStore(database, pull_gap)
-        self.first_seen = FirstSeen(database)
+    def __init__(self, location: str | Path, lock_timeout: float = 30.0, pull_gap: timedelta = DEFAULT_GAP) -> None:
+        self._location = location
+        self._lock_timeout = lock_timeout
+        self._pull_gap = pull_gap
+        self._made: Database | None = None
+        self._making = Lock()
+        self._file = Path(location).expanduser().absolute() if "://" not in str(location) else None
+        if self._file is None:
+            _ = self._database  # a URL that cannot be meant is refused at once
 
     @classmethod
     def open(
@@ -53,7 +52,7 @@ class History:
         write waits for another process, `pull_gap` how long access logs may be silent before it counts as a hole in
         them. Raises UsageError for a location that cannot be meant.
         """
-        return cls(Database(state_folder() / "history.db" if location is None else location, lock_timeout), pull_gap)
+        return cls(state_folder() / "history.db" if location is None else location, lock_timeout, pull_gap)
 
     def __repr__(self) -> str:
         return f"History({self.name!r})"
@@ -61,63 +60,85 @@ class History:
     @property
     def name(self) -> str:
         """The database as messages name it; never with a password."""
-        return self._database.name
+        return str(self._file) if self._file is not None else self._database.name
+
+    @property
+    def may_know(self) -> bool:
+        """Whether anything can be known here: nothing is where the file of a history was never made."""
+        try:
+            return self._file is None or self._file.exists()
+        except OSError:  # whoever reads it is told why it cannot be
+            return True
+
+    @cached_property
+    def manifests(self) -> "ManifestCache":
+        """Manifests that were read, and those that were deleted."""
+        from jettison.history.cache import ManifestCache
+
+        return ManifestCache(self._database)
+
+    @cached_property
+    def configs(self) -> "ConfigCache":
+        """What configs said."""
+        from jettison.history.cache import ConfigCache
+
+        return ConfigCache(self._database)
+
+    @cached_property
+    def pulls(self) -> "PullStore":
+        """What was pulled when."""
+        from jettison.history.pulls import PullStore
+
+        return PullStore(self._database, self._pull_gap)
+
+    @cached_property
+    def first_seen(self) -> "FirstSeen":
+        """Since when tags point where they do."""
+        from jettison.history.first_seen import FirstSeen
+
+        return FirstSeen(self._database)
+
+    @cached_property
+    def _runs(self) -> "RunStore":
+        from jettison.history.runs import RunStore
+
+        return RunStore(self._database)
+
+    @property
+    def _database(self) -> "Database":
+        from jettison.history.database import Database
+
+        with self._making:
+            if self._made is None:
+                self._made = Database(self._location, self._lock_timeout)
+        return self._made
 
     def close(self) -> None:
         """Close the connections."""
-        self._database.close()
+        if self._made is not None:
+            self._made.close()
 
     def begin_run(
-        self, registry: str, command: str, planned: Sequence[PlannedAction] = (), plan_json: bytes | None = None
-    ) -> Run:
+        self, registry: str, command: str, planned: "Sequence[PlannedAction]" = (), plan_json: bytes | None = None
+    ) -> "Run":
         """Journal that this process begins `command` (the verb) on `registry`, and what it means to do.
 
         The planned actions get the sequence numbers 1, 2, ... in their order. Raises HistoryError.
         """
-        process = ProcessIdentity.current()
-        started = datetime.now(UTC)
-        with self._database.writing() as connection:
-            run_id = _free_id(connection, started)
-            inserted = connection.execute(
-                insert(runs).values(
-                    id=run_id,
-                    registry=canonical(registry),
-                    command=command,
-                    started=started,
-                    host=process.host,
-                    pid=process.pid,
-                    process_token=process.token,
-                )
-            )
-            (number,) = inserted.inserted_primary_key or (0,)
-            add_actions(connection, number, planned, plan_json)
-        return Run(self._database, number, run_id)
+        return self._runs.begin_run(registry, command, planned, plan_json)
 
-    def runs(self, registry: str | None = None, limit: int | None = 20) -> list[RunSummary]:
+    def runs(self, registry: str | None = None, limit: int | None = 20) -> "list[RunSummary]":
         """Return the newest runs, of `registry` or of all, newest first. Raises HistoryError."""
-        wanted = select(*_LISTED).order_by(runs.c.number.desc()).limit(limit)
-        if registry is not None:
-            wanted = wanted.where(runs.c.registry == canonical(registry))
-        with self._database.reading() as connection:
-            return [] if connection is None else _summaries(connection, wanted)
+        return self._runs.runs(registry, limit)
 
-    def run(self, id_or_prefix: str) -> RunRecord:
+    def run(self, id_or_prefix: str) -> "RunRecord":
         """Return the run with this id, or the only one whose id begins so, with its journal.
 
         Raises UsageError where there is none or more than one, and HistoryError.
         """
-        with self._database.reading() as connection:
-            if connection is None:
-                raise self._no_run(id_or_prefix)
-            number = self._number_of(connection, id_or_prefix)
-            (summary,) = _summaries(connection, select(*_LISTED).where(runs.c.number == number))
-            plan = connection.scalar(select(runs.c.plan).where(runs.c.number == number))
-            rows = connection.execute(
-                select(runs.c.id, actions).join(runs).where(actions.c.run == number).order_by(actions.c.sequence)
-            )
-            return RunRecord(summary, tuple(_action(row) for row in rows), self._plan(plan))
+        return self._runs.run(id_or_prefix)
 
-    def unfinished(self, registry: str) -> list[ActionRecord]:
+    def unfinished(self, registry: str) -> "list[ActionRecord]":
         """Return the manifests of `registry` that a run meant to delete and did not, though nothing spoke against it.
 
         They are the actions `delete-manifest` without result, or failed, of runs that were killed, interrupted, failed,
@@ -126,155 +147,4 @@ class History:
         candidates to look at: whether one may go must be decided anew, for somebody may have tagged it since. Raises
         HistoryError.
         """
-        undone = or_(actions.c.result.is_(None), actions.c.result == "failed")
-        later, later_run = actions.alias("later"), runs.alias("later_run")
-        settled = exists().where(
-            later.c.digest == actions.c.digest,
-            later.c.repository == actions.c.repository,
-            later.c.kind == actions.c.kind,
-            later.c.result.in_(["done", "gone", "skipped"]),
-            later_run.c.number == later.c.run,
-            later_run.c.registry == runs.c.registry,
-            or_(
-                later.c.run > actions.c.run,
-                and_(later.c.run == actions.c.run, later.c.sequence > actions.c.sequence),
-            ),
-        )
-        wanted = (
-            select(runs.c.id, runs.c.outcome, runs.c.host, runs.c.pid, runs.c.process_token, actions)
-            .join(runs)
-            .where(
-                runs.c.registry == canonical(registry),
-                or_(runs.c.outcome.is_(None), runs.c.outcome.in_(["failed", "interrupted", "part"])),
-                actions.c.kind == "delete-manifest",
-                actions.c.digest.is_not(None),
-                undone,
-                ~settled,
-            )
-            .order_by(actions.c.run, actions.c.sequence)
-        )
-        newest: dict[tuple[str, str], ActionRecord] = {}
-        with self._database.reading() as connection:
-            if connection is not None:
-                states: dict[str, State] = {}
-                for row in connection.execute(wanted):
-                    if row.id not in states:
-                        states[row.id] = _state(row)
-                    if states[row.id] not in ("running", "unknown"):
-                        # Later rows replace earlier ones of the same manifest.
-                        newest.pop((row.repository, row.digest), None)
-                        newest[row.repository, row.digest] = _action(row)
-        return list(newest.values())
-
-    def _no_run(self, id_or_prefix: str) -> UsageError:
-        return UsageError(
-            f"no run {id_or_prefix!r} in the history {self.name}: `jettison history` lists the runs, "
-            "and --history URL names another history"
-        )
-
-    def _number_of(self, connection: Connection, id_or_prefix: str) -> int:
-        wanted = (
-            select(runs.c.number, runs.c.id)
-            .where(runs.c.id.startswith(id_or_prefix, autoescape=True))
-            .order_by(runs.c.number.desc())
-            .limit(_NAMES_AT_MOST + 1)
-        )
-        found = [] if not id_or_prefix else connection.execute(wanted).all()
-        exact = [row.number for row in found if row.id == id_or_prefix]
-        if exact or len(found) == 1:
-            number: int = exact[0] if exact else found[0].number
-            return number
-        if not found:
-            raise self._no_run(id_or_prefix)
-        names = ", ".join(row.id for row in found[:_NAMES_AT_MOST])
-        more = ", ..." if len(found) > _NAMES_AT_MOST else ""
-        raise UsageError(f"{id_or_prefix!r} begins the names of several runs ({names}{more}): give more of it")
-
-    def _plan(self, stored: bytes | None) -> bytes | None:
-        if stored is None:
-            return None
-        try:
-            return zlib.decompress(stored)
-        except zlib.error as error:
-            raise self._database.damaged("a plan cannot be unpacked") from error
-
-
-def _free_id(connection: Connection, started: datetime) -> str:
-    while True:
-        # Sorts by time, says the time to a person, and the ending tells apart runs of the same second.
-        run_id = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        if connection.scalar(select(runs.c.number).where(runs.c.id == run_id)) is None:
-            return run_id
-
-
-def _summaries(connection: Connection, wanted: Select[Any]) -> list[RunSummary]:
-    rows = connection.execute(wanted).all()
-    counts: dict[int, dict[str, int]] = defaultdict(dict)
-    freed: dict[int, int] = defaultdict(int)
-    for run, name, number, frees in _counted(connection, [row.number for row in rows]):
-        counts[run][name] = number
-        if name == "done":
-            freed[run] = frees
-    return [
-        RunSummary(
-            id=row.id,
-            registry=row.registry,
-            command=row.command,
-            started=row.started,
-            ended=row.ended,
-            outcome=_state(row),
-            exit_status=row.exit_status,
-            host=row.host,
-            pid=row.pid,
-            message=row.message,
-            totals=json.loads(row.totals),
-            results=counts[row.number],
-            freed=freed[row.number],
-        )
-        for row in rows
-    ]
-
-
-def _counted(connection: Connection, numbers: list[int]) -> Iterable[tuple[int, str, int, int]]:
-    begun = actions.c.begun_at.is_not(None)
-    counted = connection.execute(
-        select(actions.c.run, actions.c.result, begun, func.count(), func.sum(actions.c.frees))
-        .where(actions.c.run.in_(numbers))
-        .group_by(actions.c.run, actions.c.result, begun)
-    )
-    merged: dict[tuple[int, str], tuple[int, int]] = {}
-    for run, result, was_begun, number, frees in counted:
-        name = result or ("begun" if was_begun else "planned")
-        before = merged.get((run, name), (0, 0))
-        merged[run, name] = (before[0] + number, before[1] + int(frees))
-    return [(run, name, number, frees) for (run, name), (number, frees) in merged.items()]
-
-
-def _state(row: Row[Any]) -> State:
-    if row.outcome is not None:
-        if row.outcome not in get_args(Outcome):
-            raise ValueError(f"the outcome {row.outcome!r} of run {row.id}")
-        outcome: Outcome = row.outcome
-        return outcome
-    life = ProcessIdentity(row.host, row.pid, row.process_token).life()
-    return {"alive": "running", "gone": "killed", "unknown": "unknown"}[life]  # type: ignore[return-value] # mypy sees str
-
-
-def _action(row: Row[Any]) -> ActionRecord:
-    return ActionRecord(
-        run_id=row.id,
-        sequence=row.sequence,
-        action=PlannedAction(
-            kind=row.kind,
-            repository=row.repository,
-            digest=None if row.digest is None else Digest(row.digest),
-            tags=tuple(json.loads(row.tags)),
-            reason_code=row.reason_code,
-            reason_text=row.reason_text,
-            frees=row.frees,
-        ),
-        begun_at=row.begun_at,
-        ended_at=row.ended_at,
-        result=row.result,
-        detail=row.detail,
-    )
+        return self._runs.unfinished(registry)
