@@ -1,10 +1,8 @@
 """RegistryClient: what can be asked of one registry over the OCI Distribution API."""
 
 import asyncio
-import re
 import secrets
 from collections.abc import AsyncIterator
-from functools import lru_cache
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
@@ -16,10 +14,18 @@ from jettison.oci.manifest import Descriptor
 from jettison.oci.media_types import MANIFEST_TYPES
 from jettison.registry.answers import Abilities, FetchedManifest
 from jettison.registry.credentials import Credentials
-from jettison.registry.documents import check_ping, digest_header, media_type_header, read_names, read_referrers
+from jettison.registry.documents import (
+    check_ping,
+    digest_header,
+    media_type_header,
+    read_names,
+    read_referrers,
+    tag_deletion_by,
+)
 from jettison.registry.paging import Pages
 from jettison.registry.refusals import error_codes, is_read_only, unsupported_reason
 from jettison.registry.settings import Limits, TlsSettings
+from jettison.registry.targets import is_segment, pull_scope, repository_path, segment, shown
 from jettison.registry.transport import Observe, Sleep, Transport
 from jettison.registry.url import RegistryUrl
 from jettison.registry.wire import Answer
@@ -32,8 +38,6 @@ _PAGE: Final = 1000
 _ROUND: Final = 50
 _SMALL: Final = 1024 * 1024
 _NOTHING: Final = Digest("sha256:" + "0" * 64)
-_SAFE_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]*")
-_SAFE_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]*(?:/[A-Za-z0-9_][A-Za-z0-9._:-]*)*")
 
 
 class RegistryClient:
@@ -133,8 +137,8 @@ class RegistryClient:
         """
         tags: list[str] = []
         what = f"listing the tags of {repository}"
-        path = f"{_path(repository)}/tags/list"
-        async for names in self._listing(path, _pull(repository), what, "tags"):
+        path = f"{repository_path(repository)}/tags/list"
+        async for names in self._listing(path, pull_scope(repository), what, "tags"):
             tags += names
         return tuple(tags)
 
@@ -143,7 +147,7 @@ class RegistryClient:
 
         Asks with GET where the answer lacks digest, media type or size. Raises NotFoundError.
         """
-        what = f"manifest {_name(repository, reference)}"
+        what = f"manifest {shown(repository, reference)}"
         answer = await self._get_manifest("HEAD", repository, reference, what)
         if answer.status in {404, 429} or answer.status >= 500:
             raise self._transport.refusal(what, answer)
@@ -164,7 +168,7 @@ class RegistryClient:
         claims, and where they are more than `limits.manifest_bytes`. A signed manifest of schema 1 is returned without
         its signature, as the document that has the digest.
         """
-        what = f"manifest {_name(repository, reference)}"
+        what = f"manifest {shown(repository, reference)}"
         answer = await self._get_manifest("GET", repository, reference, what)
         if answer.status != 200:
             raise self._transport.refusal(what, answer)
@@ -187,8 +191,8 @@ class RegistryClient:
 
         Raises NotFoundError; ContentError where it is larger, or its bytes do not have the digest.
         """
-        what = f"blob {_name(repository, digest)}"
-        answer = await self._send("GET", repository, f"blobs/{_segment(digest)}", what, limit=limit)
+        what = f"blob {shown(repository, digest)}"
+        answer = await self._send("GET", repository, f"blobs/{segment(digest)}", what, limit=limit)
         if answer.status != 200:
             raise self._transport.refusal(what, answer)
         if not Digest(digest).matches(answer.body):
@@ -197,8 +201,8 @@ class RegistryClient:
 
     async def blob_size(self, repository: str, digest: Digest | str) -> int | None:
         """Return a blob's size in bytes, None where the repository has no such blob (HEAD, end-2)."""
-        what = f"blob {_name(repository, digest)}"
-        answer = await self._send("HEAD", repository, f"blobs/{_segment(digest)}", what, limit=0)
+        what = f"blob {shown(repository, digest)}"
+        answer = await self._send("HEAD", repository, f"blobs/{segment(digest)}", what, limit=0)
         if answer.status == 404:
             return None
         size = answer.headers.get("Content-Length", "")
@@ -214,15 +218,15 @@ class RegistryClient:
         `artifact_type` wants only those of that type; where the registry did not filter, it is done here. Raises
         ContentError where the list is damaged.
         """
-        what = f"the referrers of {_name(repository, digest)}"
+        what = f"the referrers of {shown(repository, digest)}"
         pages = Pages(self.url, what)
-        target: str | None = f"{self._root}{_path(repository)}/referrers/{_segment(digest)}"
+        target: str | None = f"{self._root}{repository_path(repository)}/referrers/{segment(digest)}"
         if artifact_type is not None:
             target = f"{target}?artifactType={quote(artifact_type, safe='')}"
         found: list[Descriptor] = []
         while target is not None:
             answer = await self._transport.request(
-                "GET", target, scope=_pull(repository), what=what, limit=self._limits.listing_bytes
+                "GET", target, scope=pull_scope(repository), what=what, limit=self._limits.listing_bytes
             )
             if not found and answer.status in {404, 405} and "NAME_UNKNOWN" not in error_codes(answer.body):
                 return None
@@ -242,13 +246,13 @@ class RegistryClient:
         or child is missing, the message says which), or answers with another digest than `body` has; UnauthorizedError
         where these credentials may not push; UnsupportedError where the registry is read-only.
         """
-        what = f"putting manifest {_name(repository, reference)}"
+        what = f"putting manifest {shown(repository, reference)}"
         wanted = Digest(reference) if ":" in reference else Digest.of(body)
         if not wanted.matches(body):
             raise ContentError(f"registry {self.url}, {what}: the body to put has another digest")
         answer = await self._transport.request(
             "PUT",
-            f"{self._root}{_path(repository)}/manifests/{_segment(reference)}",
+            f"{self._root}{repository_path(repository)}/manifests/{segment(reference)}",
             scope=f"repository:{repository}:pull,push",
             what=what,
             limit=_SMALL,
@@ -268,18 +272,18 @@ class RegistryClient:
         Raises UnsupportedError where deletion is disabled or the registry read-only, UnauthorizedError where the
         credentials allow reading only.
         """
-        return await self._delete(repository, f"manifests/{_segment(Digest(digest))}", digest)
+        return await self._delete(repository, f"manifests/{segment(Digest(digest))}", digest)
 
     async def delete_tag(self, repository: str, tag: str) -> bool:
         """Delete a tag and leave its manifest (end-9). True: deleted; False: it was gone already.
 
         Raises UnsupportedError where the server deletes digests only, as distribution 2.8 does.
         """
-        return await self._delete(repository, f"manifests/{_segment(tag)}", tag)
+        return await self._delete(repository, f"manifests/{segment(tag)}", tag)
 
     async def delete_blob(self, repository: str, digest: Digest | str) -> bool:
         """Take a blob out of `repository`; its bytes stay (end-10). True: done; False: it was not there."""
-        return await self._delete(repository, f"blobs/{_segment(Digest(digest))}", digest)
+        return await self._delete(repository, f"blobs/{segment(Digest(digest))}", digest)
 
     async def start_upload(self, repository: str) -> tuple[str, str]:
         """Begin an upload (end-4a) and return its identifier and its location, for `cancel_upload`.
@@ -288,13 +292,13 @@ class RegistryClient:
         read-only, UnauthorizedError where these credentials may not push.
         """
         what = f"beginning an upload to {repository}"
-        target = f"{self._root}{_path(repository)}/blobs/uploads/"
+        target = f"{self._root}{repository_path(repository)}/blobs/uploads/"
         scope = f"repository:{repository}:pull,push"
         answer = await self._transport.request("POST", target, scope=scope, what=what, limit=_SMALL)
         identifier, location = answer.headers.get("Docker-Upload-UUID", ""), answer.headers.get("Location", "")
         if answer.status != 202:
             raise self._transport.refusal(what, answer)
-        if not _SAFE_SEGMENT.fullmatch(identifier) or not location:
+        if not is_segment(identifier) or not location:
             raise ContentError(f"registry {self.url}, {what}: its answer names no upload")
         return identifier, Pages(self.url, what).own(target, location)
 
@@ -314,11 +318,11 @@ class RegistryClient:
         """
         if self._deletes_tags is None:
             what = f"listing the tags of {repository}"
-            target = f"{self._root}{_path(repository)}/tags/list?n=-1"
+            target = f"{self._root}{repository_path(repository)}/tags/list?n=-1"
             answer = await self._transport.request(
-                "GET", target, scope=_pull(repository), what=what, limit=self._limits.listing_bytes
+                "GET", target, scope=pull_scope(repository), what=what, limit=self._limits.listing_bytes
             )
-            self._deletes_tags = _tag_deletion_by(answer)
+            self._deletes_tags = tag_deletion_by(answer)
         return self._deletes_tags
 
     async def preflight(self, repository: str) -> Abilities:
@@ -352,7 +356,7 @@ class RegistryClient:
         return answer
 
     async def _delete(self, repository: str, path: str, reference: str) -> bool:
-        what = f"deleting {_name(repository, reference)}"
+        what = f"deleting {shown(repository, reference)}"
         answer = await self._send("DELETE", repository, path, what, limit=_SMALL)
         if answer.status in {200, 202, 204}:
             return True
@@ -371,16 +375,16 @@ class RegistryClient:
     async def _get_manifest(self, method: str, repository: str, reference: str, what: str) -> Answer:
         return await self._transport.request(
             method,
-            f"{self._root}{_path(repository)}/manifests/{_segment(reference)}",
-            scope=_pull(repository),
+            f"{self._root}{repository_path(repository)}/manifests/{segment(reference)}",
+            scope=pull_scope(repository),
             what=what,
             limit=self._limits.manifest_bytes,
             accept=_ACCEPT,
         )
 
     async def _send(self, method: str, repository: str, path: str, what: str, *, limit: int) -> Answer:
-        scope = f"repository:{repository}:pull,delete" if method == "DELETE" else _pull(repository)
-        target = f"{self._root}{_path(repository)}/{path}"
+        scope = f"repository:{repository}:pull,delete" if method == "DELETE" else pull_scope(repository)
+        target = f"{self._root}{repository_path(repository)}/{path}"
         return await self._transport.request(method, target, scope=scope, what=what, limit=limit)
 
     async def _listing(self, path: str, scope: str, what: str, key: str) -> AsyncIterator[list[str]]:
@@ -412,36 +416,3 @@ class RegistryClient:
                 # ignores `last` repeats itself, and then nothing is new.
                 asked = f"n={size}&" if size else ""
                 target = f"{self._root}{path}?{asked}last={quote(names[-1], safe='')}"
-
-
-def _tag_deletion_by(answer: Answer) -> bool | None:
-    """Return what the answer to `tags/list?n=-1` says about tag deletion (tried on 2.8.2 and 3.1.1)."""
-    if answer.status == 400 and "PAGINATION_NUMBER_INVALID" in error_codes(answer.body):
-        return True
-    is_distribution = answer.headers.get("Docker-Distribution-Api-Version") == "registry/2.0"
-    # 3.x dropped the charset; other servers that send the version header mostly never had it.
-    if answer.status == 200 and is_distribution and answer.headers.get("Content-Type", "").endswith("; charset=utf-8"):
-        return False
-    return None
-
-
-def _pull(repository: str) -> str:
-    return f"repository:{repository}:pull"
-
-
-def _name(repository: str, reference: str) -> str:
-    return f"{repository}{'@' if ':' in reference else ':'}{reference}"
-
-
-@lru_cache(maxsize=1024)
-def _path(repository: str) -> str:
-    """Return a repository's name as it stands in a path; its grammar has nothing to encode."""
-    if not _SAFE_PATH.fullmatch(repository):
-        raise ContentError(f"{repository[:200]!r} is no repository name that could stand in a request")
-    return repository
-
-
-def _segment(reference: str) -> str:
-    if not _SAFE_SEGMENT.fullmatch(reference):
-        raise ContentError(f"{reference[:200]!r} is no tag or digest that could stand in a request")
-    return reference

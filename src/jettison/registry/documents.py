@@ -7,6 +7,7 @@ import msgspec
 from jettison.errors import ContentError
 from jettison.oci.digest import Digest
 from jettison.oci.manifest import Descriptor
+from jettison.registry.refusals import error_codes
 from jettison.registry.url import RegistryUrl
 from jettison.registry.wire import Answer
 
@@ -112,3 +113,14 @@ def _is_object(body: bytes) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True
+
+
+def tag_deletion_by(answer: Answer) -> bool | None:
+    """Return what the answer to `tags/list?n=-1` says about tag deletion (tried on 2.8.2 and 3.1.1)."""
+    if answer.status == 400 and "PAGINATION_NUMBER_INVALID" in error_codes(answer.body):
+        return True
+    is_distribution = answer.headers.get(_API_VERSION) == "registry/2.0"
+    # 3.x dropped the charset; other servers that send the version header mostly never had it.
+    if answer.status == 200 and is_distribution and answer.headers.get("Content-Type", "").endswith("; charset=utf-8"):
+        return False
+    return None

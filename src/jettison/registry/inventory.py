@@ -5,80 +5,30 @@ What cannot be read becomes a problem of its repository, and a repository with a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from jettison.errors import ContentError, NotFoundError, RegistryError
-from jettison.oci.config import ConfigFacts, parse_config
+from jettison.oci.config import ConfigFacts
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Inventory, Problem, Repository, Tag
-from jettison.oci.manifest import Kind, Manifest, ManifestError, parse_manifest
+from jettison.oci.manifest import Manifest, ManifestError
 from jettison.oci.reference import is_repository, subject_of_tag
 from jettison.registry.client import RegistryClient
+from jettison.registry.memory import FLUSH_AT, KnownConfigs, KnownManifests, Memory, Stored, configs_of
 from jettison.registry.settings import Limits
 
-_IMAGE_CONFIGS: Final = frozenset(
-    {"application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"}
-)
+__all__ = ["KnownConfigs", "KnownManifests", "RegistryReader", "Stored"]
+
 # A registry says so of a repository that lost its last tag. A 404 without it is a proxy's, and says nothing about tags.
 _KNOWS_NO_REPOSITORY: Final = frozenset({"NAME_UNKNOWN", "NOT_FOUND"})
-ValueT = TypeVar("ValueT")
 ItemT = TypeVar("ItemT")
-_FLUSH_AT: Final = 2000
-"""How many manifests are gathered before they are kept: a transaction each would cost more than reading them."""
 _GROUP: Final = 8
 """How many repositories are looked up together among what is known."""
 _GROUPS_AT_ONCE: Final = 4
 _ITEMS_OF_A_WORKER: Final = 8
-
-
-class Stored(Protocol):
-    """A manifest as it is kept: the media type that the registry named, and the body."""
-
-    @property
-    def media_type(self) -> str:
-        """The media type."""
-        ...
-
-    @property
-    def body(self) -> bytes:
-        """The bytes."""
-        ...
-
-
-class KnownManifests(Protocol):
-    """Manifests read before; they never change, so they need not be read again."""
-
-    def known(self, digests: Iterable[Digest], /) -> Mapping[Digest, Stored]:
-        """Return those that are known."""
-        ...
-
-    def remember(self, entries: Iterable[tuple[Digest, str, bytes]], /) -> None:
-        """Keep digest, media type and body of each."""
-        ...
-
-
-class KnownConfigs(Protocol):
-    """What configs read before said."""
-
-    def known(self, digests: Iterable[Digest], /) -> Mapping[Digest, ConfigFacts]:
-        """Return those that are known."""
-        ...
-
-    def remember(self, entries: Iterable[tuple[Digest, ConfigFacts]], /) -> None:
-        """Keep the facts of each."""
-        ...
-
-
-class _Memory(Generic[ValueT]):
-    """What one reader has seen, in front of what is kept between runs."""
-
-    def __init__(self) -> None:
-        self.values: dict[Digest, ValueT] = {}
-        self.unsaved: list[Digest] = []
 
 
 class RegistryReader:
@@ -101,16 +51,12 @@ class RegistryReader:
     ) -> None:
         self._client = client
         self._limits = limits or Limits()
-        self._kept_manifests = manifests
-        self._kept_configs = configs
+        self._memory = Memory(manifests, configs)
         self._leftovers = leftovers or {}
         self._first_time = first_time
         self._progress = progress or (lambda done, total: None)
-        self._manifests: _Memory[tuple[Manifest, bytes]] = _Memory()
-        self._configs: _Memory[ConfigFacts] = _Memory()
         self._has_referrers: bool | None = None
         self._beside = 1
-        self._fetching: dict[Digest, asyncio.Lock] = {}
 
     async def read(self, wanted: Callable[[str], bool], now: datetime, names: Sequence[str] = ()) -> Inventory:
         """Read the repositories of the catalogue that are `wanted`; `names` instead of the catalogue where given."""
@@ -134,19 +80,21 @@ class RegistryReader:
             readings = [_Reading(name) for name in group]
             await _each(readings, self._begin, len(readings))
             # What is known of their manifests is looked up for all of them: a look-up each would cost more.
-            known = self._recall({tag.digest for reading in readings for tag in reading.tags})
-            self._recall_configs(known)
+            known = self._memory.recall({tag.digest for reading in readings for tag in reading.tags})
+            self._memory.recall_configs(known)
             await _each(readings, complete, len(readings))
-            self._save(at_least=_FLUSH_AT)
+            self._memory.save(at_least=FLUSH_AT)
 
         self._progress(0, len(selected))
         # Several groups at a time, so that the registry has something to do while one of them is looked up.
         size = max(1, min(_GROUP, len(selected) // _GROUPS_AT_ONCE))
         at_once = max(_GROUPS_AT_ONCE, self._limits.concurrency // size)
         self._beside = min(len(selected), at_once * size)
-        await _each([selected[start : start + size] for start in range(0, len(selected), size)], together, at_once)
-        self._beside = 1
-        self._save()
+        try:
+            await _each([selected[start : start + size] for start in range(0, len(selected), size)], together, at_once)
+        finally:
+            self._beside = 1
+        self._memory.save()
         return Inventory(
             str(self._client.url), "api", now, tuple(repositories[name] for name in selected), tuple(problems)
         )
@@ -215,7 +163,7 @@ class RegistryReader:
                 if self._first_time:
                     fetched = await self._client.manifest(reading.name, tag)
                     digest = fetched.digest
-                    self._learn(digest, fetched.body, fetched.media_type)
+                    self._memory.learn_manifest(digest, fetched.body, fetched.media_type)
                 else:
                     digest = (await self._client.resolve(reading.name, tag)).digest
             except NotFoundError:
@@ -253,24 +201,24 @@ class RegistryReader:
         self, reading: "_Reading", digests: Collection[Digest], must_exist: Collection[Digest]
     ) -> list[Manifest]:
         """Return those of `digests` that exist. A manifest known from elsewhere is asked for unless a tag proves it."""
-        self._recall(digests)
-        values = self._manifests.values
-        proven = {digest for digest in digests if digest in must_exist and digest in values}
-        found = [values[digest][0] for digest in proven]
+        self._memory.recall(digests)
+        known = self._memory.manifests
+        proven = {digest for digest in digests if digest in must_exist and digest in known}
+        found = [known[digest] for digest in proven]
 
         async def fetch(digest: Digest) -> Manifest:
             fetched = await self._client.manifest(reading.name, digest)
-            return self._learn(digest, fetched.body, fetched.media_type)
+            return self._memory.learn_manifest(digest, fetched.body, fetched.media_type)
 
         async def one(digest: Digest) -> None:
             try:
-                if digest not in values:
-                    async with self._alone(digest):
-                        if digest not in values:
+                if digest not in known:
+                    async with self._memory.alone(digest):
+                        if digest not in known:
                             found.append(await fetch(digest))
                             return
                 await self._client.resolve(reading.name, digest)
-                found.append(values[digest][0])
+                found.append(known[digest])
             except NotFoundError:
                 if digest in must_exist:
                     text = f"manifest {digest} vanished while it was read"
@@ -304,78 +252,25 @@ class RegistryReader:
 
     async def _facts(self, reading: "_Reading") -> None:
         """Read the configs of images for their date and platform. A missing one leaves the date unknown."""
-        configs = _configs_of(reading.manifests.values())
-        self._recall_configs(reading.manifests.values())
+        configs = configs_of(reading.manifests.values())
+        self._memory.recall_configs(reading.manifests.values())
+        known = self._memory.facts
 
         async def one(digest: Digest) -> None:
             try:
-                async with self._alone(digest):
-                    if digest in self._configs.values:
-                        return
-                    body = await self._client.blob(reading.name, digest, limit=self._limits.config_bytes)
-                    self._configs.values[digest] = parse_config(body)
-                    self._configs.unsaved.append(digest)
+                async with self._memory.alone(digest):
+                    if digest not in known:
+                        body = await self._client.blob(reading.name, digest, limit=self._limits.config_bytes)
+                        self._memory.learn_config(digest, body)
             except (NotFoundError, ContentError) as error:
                 text = f"config {digest.short}: {error}; its image's date is unknown"
                 reading.problems.append(Problem("unreadable-config", text, blocks=False))
             except RegistryError as error:
                 reading.problems.append(Problem("unreadable-config", f"config {digest.short}: {error}"))
 
-        missing = [digest for digest in configs if digest not in self._configs.values]
+        missing = [digest for digest in configs if digest not in known]
         await _each(missing, one, self._workers(missing))
-        reading.facts = {digest: facts for digest in configs if (facts := self._configs.values.get(digest))}
-
-    @asynccontextmanager
-    async def _alone(self, digest: Digest) -> AsyncIterator[None]:
-        """Hold off those who would fetch the same for another repository; they then look whether it is known."""
-        try:
-            async with self._fetching.setdefault(digest, asyncio.Lock()):
-                yield
-        finally:
-            self._fetching.pop(digest, None)
-
-    def _learn(self, digest: Digest, body: bytes, media_type: str) -> Manifest:
-        manifest = parse_manifest(digest, body, media_type)
-        self._manifests.values[digest] = (manifest, body)
-        self._manifests.unsaved.append(digest)
-        return manifest
-
-    def _recall(self, digests: Collection[Digest]) -> list[Manifest]:
-        """Parse what is kept of `digests` from earlier runs, and return all that is known of them.
-
-        What no longer parses is read again, and then reported.
-        """
-        values = self._manifests.values
-        unknown = [digest for digest in digests if digest not in values]
-        if self._kept_manifests is not None and unknown:
-            for digest, stored in self._kept_manifests.known(unknown).items():
-                try:
-                    manifest = parse_manifest(digest, stored.body, stored.media_type)
-                except ManifestError:
-                    continue
-                values[digest] = (manifest, b"")
-        return [values[digest][0] for digest in digests if digest in values]
-
-    def _recall_configs(self, manifests: Iterable[Manifest]) -> None:
-        """Take what is kept from earlier runs of the manifests' configs."""
-        unknown = [digest for digest in _configs_of(manifests) if digest not in self._configs.values]
-        if self._kept_configs is not None and unknown:
-            self._configs.values |= self._kept_configs.known(unknown)
-
-    def _save(self, at_least: int = 1) -> None:
-        """Keep what is new for the next run, once there is enough of it."""
-        fresh, facts = self._manifests.unsaved, self._configs.unsaved
-        if len(fresh) + len(facts) < at_least:
-            return
-        if self._kept_manifests is not None and fresh:
-            entries = ((digest, *self._manifests.values[digest]) for digest in fresh)
-            self._kept_manifests.remember([(digest, each.media_type, body) for digest, each, body in entries])
-            for digest in fresh:
-                self._manifests.values[digest] = (self._manifests.values[digest][0], b"")
-        if self._kept_configs is not None and facts:
-            self._kept_configs.remember([(digest, self._configs.values[digest]) for digest in facts])
-        fresh.clear()
-        facts.clear()
+        reading.facts = {digest: facts for digest in configs if (facts := known.get(digest))}
 
 
 @dataclass(slots=True)
@@ -400,15 +295,6 @@ class _Reading:
         problems = sorted(self.problems, key=lambda problem: (problem.code, problem.text))
         present = frozenset(leftovers & manifests.keys())
         return Repository(self.name, tuple(self.tags), manifests, self.facts, tuple(problems), present)
-
-
-def _configs_of(manifests: Iterable[Manifest]) -> dict[Digest, None]:
-    """Return the configs of images, which tell date and platform; those of other artifacts tell neither."""
-    return {
-        manifest.config.digest: None
-        for manifest in manifests
-        if manifest.kind is Kind.IMAGE and manifest.config and manifest.config.media_type in _IMAGE_CONFIGS
-    }
 
 
 async def _each(items: Collection[ItemT], work: Callable[[ItemT], Awaitable[None]], workers: int) -> None:
