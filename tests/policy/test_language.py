@@ -1,7 +1,9 @@
 """The language beyond rules over tags: images, referrers, sets of rules, switches, pulls, and mistakes in them."""
 
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, reset_tzpath
 
 import pytest
 
@@ -365,3 +367,28 @@ def test_sums_of_spans() -> None:
     for wrong in ("1d12", "d1", "1.5d", "1d-1h"):
         with pytest.raises(ValueError, match="no span of time"):
             parse_duration(wrong)
+
+
+@pytest.fixture
+def no_system_zones() -> Iterator[None]:
+    """A slim image: the system has no time zone data."""
+    ZoneInfo.clear_cache()
+    reset_tzpath([])
+    yield
+    reset_tzpath()
+    ZoneInfo.clear_cache()
+
+
+ZONED = "timezone: {}\npolicies: [{{repositories: '**', rules: [{{tags: '*', keep: {{daily: 7}}}}]}}]"
+
+
+@pytest.mark.usefixtures("no_system_zones")
+def test_time_zones_need_no_data_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = parse_policy(ZONED.format("Europe/Berlin"), "policy.yaml").timezone
+    assert datetime(2026, 7, 1, tzinfo=zone).utcoffset() == timedelta(hours=2)
+    ZoneInfo.clear_cache()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tzdata"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigurationError, match=r"policy.yaml:1:1: timezone: .* knows no time zones"):
+        parse_policy(ZONED.format("Europe/Berlin"), "policy.yaml")
+    assert parse_policy(ZONED.format("UTC"), "policy.yaml").timezone is UTC

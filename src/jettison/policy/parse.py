@@ -88,7 +88,11 @@ class _Reader:
         try:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            near = difflib.get_close_matches(name, available_timezones(), n=1)
+            known = available_timezones()
+            if not known:
+                text = "this machine knows no time zones; install the package tzdata, the system's or Python's"
+                self._document.refuse(root, "timezone", "timezone", f"{name!r} cannot be looked up: {text}")
+            near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "write one such as Europe/Berlin"
             self._document.refuse(root, "timezone", "timezone", f"{name!r} is no time zone known here; {hint}")
 
