@@ -89,7 +89,10 @@ def test_redis_caches_before_3_1_are_refused(version: str | None, refused: bool,
         with pytest.raises(UsageError, match="Redis"):
             server_facts(server, is_here=True)
     else:
-        assert not server_facts(server, is_here=True).cacheless
+        facts = server_facts(server, is_here=True)
+        assert not facts.cacheless
+        # It remembers what it did before its start.
+        assert facts.started is None
 
 
 def test_a_server_that_runs_without_answering_is_no_stopped_one(path: Path) -> None:

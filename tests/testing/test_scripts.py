@@ -58,7 +58,19 @@ esac
 
 
 def test_install_tools_builds_once_and_then_says_nothing(install_tools: Path, make_bin: MakeBin) -> None:
-    names = ("docker_registry", "skopeo", "dockerd", "wrk", "busybox", "crontab", "spin", "gcc", "nginx", "etcd")
+    names = (
+        "docker_registry",
+        "skopeo",
+        "dockerd",
+        "wrk",
+        "busybox",
+        "crontab",
+        "spin",
+        "gcc",
+        "nginx",
+        "etcd",
+        "redis_server",
+    )
     present = dict.fromkeys(names, "exit 0")
     folder = make_bin(go=_GO, **present)
     first = _run(install_tools, path=folder)
@@ -84,7 +96,7 @@ def test_install_tools_names_what_cannot_be_had_and_goes_on(install_tools: Path,
 
 
 def test_one_package_that_cannot_be_had_does_not_stop_the_others(install_tools: Path, make_bin: MakeBin) -> None:
-    present = dict.fromkeys(("dockerd", "busybox", "crontab", "spin", "gcc", "nginx", "etcd"), "exit 0")
+    present = dict.fromkeys(("dockerd", "busybox", "crontab", "spin", "gcc", "nginx", "etcd", "redis_server"), "exit 0")
     log = install_tools.parents[1] / "apt-calls"
     sudo = 'shift; test "$1" = true && exit 0; case "$*" in *apt-get*) ;; *) exit 0;; esac; exec "$@"'
     apt = f'echo "$*" >>{log}; case "$*" in *skopeo*) exit 100;; esac'

@@ -30,7 +30,8 @@ class ServerFacts:
 def server_facts(running: "RunningRegistry", *, is_here: bool) -> ServerFacts:
     """Ask the running server. Raises UsageError where our collector must not work beside it; ControlError.
 
-    `is_here`: its clock is this machine's, with which its start can be compared. A configuration that was changed after
+    `is_here`: its clock is this machine's, with which its start can be compared. A cache in Redis outlives the process,
+    so its start tells nothing of what it remembers. A configuration that was changed after
     the start is not the one that the process runs with, and neither is a file of which nobody knows who was started
     with it: then the cache counts as being there.
     """
@@ -42,6 +43,8 @@ def server_facts(running: "RunningRegistry", *, is_here: bool) -> ServerFacts:
     _refuse_unfit(configuration, version, running.describe())
     started = running.started_at() if is_here else None
     in_force = started is not None and file.modified is not None and file.modified <= started
+    if configuration.cache == "redis":
+        started = None
     return ServerFacts(version, started, in_force and configuration.cache is None)
 
 

@@ -89,6 +89,11 @@ def nginx() -> Path | Missing:
     return _debian("nginx", package="nginx")
 
 
+def redis_server() -> Path | Missing:
+    """Find Redis, in which registries may keep their descriptor cache."""
+    return _debian("redis-server", package="redis-server")
+
+
 def busybox() -> Path | Missing:
     """Find a busybox, linked statically when Debian's busybox-static is installed."""
     return _debian("busybox", package="busybox-static")
