@@ -10,6 +10,7 @@ from tests.app.undoing import seen
 from tests.cli.commands import Command
 from tests.conftest import missing_part_skips
 
+from jettison.storage import layout
 from jettison.testing.images import image
 from jettison.testing.mounts import fill_bytes, fill_inodes, tmpfs
 from jettison.testing.storage_tree import StorageTree
@@ -76,3 +77,29 @@ def test_a_restore_from_quarantine_that_met_a_full_disk_is_finished_by_the_next(
     assert command("quarantine", "restore", "--storage", root, "--offline", "--yes").status == 0
     blobs = seen(root)[APP][2]
     assert {str(blob.digest) for blob in OLD.blobs} <= blobs
+
+
+def test_on_a_full_disk_it_says_what_to_do_and_collects_with_the_history_elsewhere(
+    root: Path, disk: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(disk / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(disk / "cache"))
+    assert command("run", "--storage", root, "--keep", 1, *OFFLINE).status == 0
+    StorageTree(root).add(APP, LATER, [], LONG_AGO)
+    shutil.rmtree(root / layout.revision_link(APP, LATER.digest).rpartition("/")[0])
+    filler = fill_bytes(disk)
+    told = command("gc", "--storage", root, *OFFLINE)
+    assert told.status == 1
+    assert "the disk is full" in told.message
+    assert "--history" in told.message
+    elsewhere = ("--history", tmp_path / "history.db")
+    # The record of it fits into what was kept free.
+    told = command("gc", "--storage", root, *OFFLINE, *elsewhere, "--json")
+    assert told.status == 0, told
+    assert told.document["collection"]["quarantined"] == 3
+    told = command("quarantine", "purge", "--storage", root, "--offline", "--yes", *elsewhere, "--json")
+    assert told.status == 0, told
+    assert told.document["purged"] == 6
+    empty(filler)
+    assert command("gc", "--storage", root, *OFFLINE).status == 0
+    assert seen(root)[APP][0] == {"2.0": NEW.digest}

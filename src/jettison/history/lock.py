@@ -4,6 +4,7 @@ Two runs on one registry would each plan what the other is deleting, and each co
 only read do not lock.
 """
 
+import errno
 import fcntl
 import getpass
 import hashlib
@@ -64,7 +65,9 @@ def registry_lock(state_folder: Path, registry: str, command: str) -> Iterator[N
         try:
             _write(descriptor, holder.text())
         except OSError as error:
-            raise _unusable(path, error) from error
+            # The lock holds whatever the file says, and a full disk must not keep anybody from making space.
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise _unusable(path, error) from error
         try:
             yield
         finally:
@@ -115,9 +118,11 @@ def _write(descriptor: int, content: bytes) -> None:
 
 
 def _unusable(path: Path, error: OSError) -> HistoryError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    way_out = "make some space there" if full else "give this user the right to write that folder"
     return HistoryError(
-        f"the lock file {path} cannot be used: {error.strerror}; give this user the right to write that folder, or set "
-        "XDG_STATE_HOME to one that can be written"
+        f"the lock file {path} cannot be used: {error.strerror}; {way_out}, or set XDG_STATE_HOME to a folder that can "
+        "be written"
     )
 
 
