@@ -17,7 +17,8 @@ from jettison.errors import LockedError
 from jettison.oci.digest import Digest
 from jettison.storage import layout
 from jettison.storage.changes import LocalChanges
-from jettison.storage.housekeeping import Chore, ChoreKind, Housekeeper
+from jettison.storage.chores import Chore, ChoreKind
+from jettison.storage.housekeeping import Housekeeper
 from jettison.storage.lease import take_lease
 from jettison.storage.local import LocalStorage
 from jettison.storage.quarantine import QuarantineReader

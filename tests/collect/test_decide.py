@@ -29,6 +29,8 @@ HOLDINGS = st.lists(
         st.frozensets(ANY, max_size=3),
         st.frozensets(ANY, max_size=8),
         st.dictionaries(st.sampled_from([Digest.of(bytes([n]), "sha512") for n in range(4)]), ANY, max_size=2),
+        problems=st.just(()),
+        is_complete=st.just(value=True),
     ),
     max_size=4,
 )

@@ -12,7 +12,8 @@ from jettison.collect.safety import AT_ONCE
 from jettison.oci.digest import Digest
 from jettison.storage.changes import LocalChanges
 from jettison.storage.local import LocalStorage
-from jettison.storage.sweep import survey, sweep
+from jettison.storage.survey import survey
+from jettison.storage.sweep import sweep
 from jettison.testing.programs import RegistryVersion
 from jettison.testing.registry_server import RegistryServer
 

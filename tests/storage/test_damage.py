@@ -16,7 +16,7 @@ from jettison.oci.inventory import Inventory, Problem, Repository
 from jettison.storage import layout
 from jettison.storage.inventory import read_storage_inventory
 from jettison.storage.local import LocalStorage
-from jettison.storage.sweep import Survey, survey
+from jettison.storage.survey import Survey, survey
 from jettison.testing.images import image, index
 from jettison.testing.storage_tree import StorageTree
 
@@ -308,7 +308,7 @@ def _without_rights(root: Path) -> list[str]:
         "import sys; from pathlib import Path; from datetime import datetime, UTC\n"
         "from jettison.storage.local import LocalStorage\n"
         "from jettison.storage.inventory import read_storage_inventory\n"
-        "from jettison.storage.sweep import survey\n"
+        "from jettison.storage.survey import survey\n"
         "from jettison.collect.safety import AT_ONCE\n"
         "now = datetime(2026, 11, 1, tzinfo=UTC); storage = LocalStorage(Path(sys.argv[1]))\n"
         "for each in read_storage_inventory(storage, now=now).repositories:\n"

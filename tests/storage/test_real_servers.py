@@ -10,7 +10,8 @@ from jettison.plan.space import Space
 from jettison.storage.changes import LocalChanges
 from jettison.storage.local import LocalStorage
 from jettison.storage.registry import StorageRegistry
-from jettison.storage.sweep import Swept, survey, sweep
+from jettison.storage.survey import survey
+from jettison.storage.sweep import Swept, sweep
 from jettison.testing.connection import Connection
 from jettison.testing.images import image, index, pull, push, random_layer, signature_of, signature_tag
 from jettison.testing.registry_server import RegistryServer

@@ -15,7 +15,7 @@ from jettison.storage import layout
 from jettison.storage.local import LocalStorage
 from jettison.storage.reference_cache import ReferenceCache
 from jettison.storage.roots import read_roots
-from jettison.storage.sweep import survey
+from jettison.storage.survey import survey
 from jettison.testing.images import artifact, image, index
 from jettison.testing.storage_tree import StorageTree
 

@@ -18,7 +18,8 @@ from jettison.storage.changes import LocalChanges
 from jettison.storage.contract import BlobListing, RepositoryListing
 from jettison.storage.inventory import read_storage_inventory
 from jettison.storage.local import LocalStorage
-from jettison.storage.sweep import survey, sweep
+from jettison.storage.survey import survey
+from jettison.storage.sweep import sweep
 from jettison.testing.built import BuiltManifest
 from jettison.testing.images import image, index, random_layer
 from jettison.testing.storage_tree import StorageTree
@@ -101,7 +102,7 @@ def test_what_is_young_stays(root: Path) -> None:
 
     assert surveyed.condemned is not None
     assert surveyed.condemned.blobs == ()
-    assert surveyed.young.count == 3
+    assert surveyed.young.blobs == 3
     assert surveyed.young.size == sum(image(seed="young").sizes().values())
 
 
@@ -184,7 +185,9 @@ from pathlib import Path
 from jettison.collect.safety import AT_ONCE
 from jettison.storage.changes import LocalChanges
 from jettison.storage.local import LocalStorage
-from jettison.storage.sweep import survey, sweep
+from jettison.storage.survey import survey
+
+from jettison.storage.sweep import sweep
 
 calls = {"unlink": os.unlink, "rmdir": os.rmdir, "fsync": os.fsync}
 left = int(sys.argv[2])

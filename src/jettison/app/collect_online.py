@@ -35,7 +35,7 @@ from jettison.storage.links import LinkSurvey, find_links, has_link
 from jettison.storage.local import LocalStorage
 from jettison.storage.quarantine import Quarantine
 from jettison.storage.roots import KnownReferences
-from jettison.storage.sweep import survey
+from jettison.storage.survey import survey
 
 _PROBLEMS_AT_MOST: Final = 50
 JobT = TypeVar("JobT")

@@ -12,7 +12,8 @@ from jettison.app.collection_report import CollectionReport
 from jettison.app.housekeeping import keep_house
 from jettison.collect.safety import Barriers, Margins
 from jettison.history.model import PlannedAction
-from jettison.storage.housekeeping import Chore, Housekeeper, stale_uploads
+from jettison.storage.chores import Chore, stale_uploads
+from jettison.storage.housekeeping import Housekeeper
 from jettison.storage.lease import take_lease
 from jettison.storage.local import LocalStorage
 from jettison.storage.roots import KnownReferences

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from jettison.oci.problem import Problem
-from jettison.storage.sweep import Survey
+from jettison.storage.survey import Survey
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class CollectionReport:
     def note(self, found: Survey) -> None:
         """Take over what a survey saw, but for what is condemned: who collects may leave some of that."""
         self.blobs = found.blobs
-        self.young, self.young_bytes = found.young.count, found.young.size
+        self.young, self.young_bytes = found.young.blobs, found.young.size
         self.broken = tuple(each.repository for each in found.broken)
         told = [
             Problem(problem.code, f"{each.repository}: {problem.text}")

@@ -17,7 +17,8 @@ from jettison.policy.parse import parse_policy
 from jettison.storage.changes import LocalChanges
 from jettison.storage.local import LocalStorage
 from jettison.storage.registry import StorageRegistry
-from jettison.storage.sweep import Swept, survey, sweep
+from jettison.storage.survey import survey
+from jettison.storage.sweep import Swept, sweep
 from jettison.testing.built import BuiltManifest
 from jettison.testing.images import image, index, random_layer, signature_of, signature_tag
 from jettison.testing.storage_tree import StorageTree

@@ -1,21 +1,20 @@
 """Examine a storage as a collection would, and foretell its figures. Nothing here writes."""
 
-from dataclasses import dataclass
+import os
 from datetime import datetime
+from typing import NamedTuple
 
 from jettison.app.collection_report import CollectionReport
-from jettison.collect.decide import decide, unreachable
-from jettison.collect.mark import IncompleteMark
 from jettison.collect.safety import Margins
-from jettison.storage.housekeeping import Chore, blob_folders, find_chores, stale_uploads
+from jettison.storage import layout
+from jettison.storage.chores import Chore, blob_folders, find_chores, stale_uploads
+from jettison.storage.dry_run import DryRun
 from jettison.storage.local import LocalStorage
-from jettison.storage.quarantine import QuarantineReader
-from jettison.storage.roots import KnownReferences, read_roots
-from jettison.storage.sweep import Survey
+from jettison.storage.roots import KnownReferences
+from jettison.storage.survey import Survey, find
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(NamedTuple):
     """What was found: `survey` about the blobs, and the `chores` of housekeeping."""
 
     survey: Survey
@@ -30,31 +29,22 @@ def examine(
     *,
     serving: bool,
     housekeeping: bool = True,
+    dry_run: DryRun | None = None,
 ) -> Examined:
     """Look at a storage. `serving`: a registry works on it meanwhile, so fewer chores are safe.
 
-    Blobs are listed before roots are read, and sizes and times are read after them, as `storage.sweep` tells. Raises
-    StorageError where the storage as a whole cannot be read.
+    Raises StorageError where the storage as a whole cannot be read.
     """
-    listing = storage.blobs()
-    roots = read_roots(storage, listing.digests, known)
-    mark = roots.mark()
-    if isinstance(mark, IncompleteMark):
-        found = Survey(len(listing.digests), None, mark.broken, mark.problems)
-        # Nobody knows what is needed; only uploads belong to nobody.
-        return Examined(found, stale_uploads(storage, now) if housekeeping else ())
-    unneeded = unreachable(listing.digests, mark)
-    stored = storage.stored(unneeded)
-    decided = decide(stored.values(), mark, now, margins)
-    found = Survey(len(listing.digests), decided, mark.broken, (*listing.problems, *roots.harmless))
+    found, roots, without_data = find(storage, now, margins, known, dry_run)
     if not housekeeping:
         return Examined(found)
-    if serving:
+    if found.condemned is None or serving:
+        # Where nobody knows what is needed, only uploads belong to nobody.
         return Examined(found, stale_uploads(storage, now))
-    condemned = frozenset(str(blob.digest) for blob in decided.blobs)
-    broken = frozenset(each.repository for each in mark.broken)
+    condemned = frozenset(str(blob.digest) for blob in found.condemned.blobs)
+    broken = frozenset(each.repository for each in found.broken)
     chores = find_chores(storage, roots, broken=broken, condemned=condemned, now=now, grace=margins.grace)
-    return Examined(found, (*chores, *blob_folders(unneeded - stored.keys())))
+    return Examined(found, (*chores, *blob_folders(without_data)))
 
 
 def foretell(
@@ -77,6 +67,10 @@ def foretell(
             report.bodies = len(bodies)
             going = tuple(blob for blob in going if blob.digest not in bodies)
         report.condemned, report.condemned_bytes = len(going), sum(blob.size for blob in going)
+    if not os.path.lexists(f"{storage.name}/{layout.QUARANTINE}"):
+        return report
+    from jettison.storage.quarantine import QuarantineReader
+
     quarantine = QuarantineReader(storage.name)
     for collected in quarantine.collections():
         held = quarantine.held(collected)

@@ -100,20 +100,17 @@ def engine_is_here() -> bool:
 
 def reference_cache(storage: LocalStorage) -> "ReferenceCache":
     """Return what is known from earlier runs of the storage's manifests, in the user's cache folder."""
-    import platformdirs
+    from jettison.storage.reference_cache import ReferenceCache, cache_folder
 
-    from jettison.storage.reference_cache import ReferenceCache
-
-    return ReferenceCache(platformdirs.user_cache_path("jettison"), storage.name)
+    return ReferenceCache(cache_folder(), storage.name)
 
 
 def folder_memory(storage: LocalStorage) -> "FolderMemory":
     """Return what earlier dry runs listed in the storage, in the user's cache folder."""
-    import platformdirs
-
     from jettison.storage.folder_memory import FolderMemory
+    from jettison.storage.reference_cache import cache_folder
 
-    return FolderMemory(platformdirs.user_cache_path("jettison"), storage.name)
+    return FolderMemory(cache_folder(), storage.name)
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -9,7 +9,8 @@ from jettison.errors import StorageError
 from jettison.history.model import PlannedAction
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Problem
-from jettison.storage.housekeeping import Chore, ChoreKind, Housekeeper
+from jettison.storage.chores import Chore, ChoreKind
+from jettison.storage.housekeeping import Housekeeper
 
 
 def keep_house(housekeeper: Housekeeper, chores: Iterable[Chore], recorder: Recorder) -> tuple[Problem, ...]:

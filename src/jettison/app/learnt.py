@@ -70,4 +70,4 @@ def _undated(repositories: tuple[Repository, ...]) -> dict[str, dict[str, Digest
 
 
 def _dated(tags: tuple[Tag, ...], seen: Mapping[str, datetime]) -> tuple[Tag, ...]:
-    return tuple(replace(tag, pushed=seen[tag.name]) if tag.name in seen else tag for tag in tags) if seen else tags
+    return tuple(tag._replace(pushed=seen[tag.name]) if tag.name in seen else tag for tag in tags) if seen else tags

@@ -109,16 +109,14 @@ def _load(plan_file: Path, connection: Connection, now: datetime, max_age: str) 
 
 def _ground(plan: "Plan", plan_file: Path, connection: Connection) -> "Ground":
     """Find what the plan is for, and refuse where something else was named. Raises PlanRejectedError."""
-    from dataclasses import replace
-
     from jettison.cli.ground import find_ground
     from jettison.errors import PlanRejectedError
 
     if plan.source == "storage":
         wanted = connection
         if not (connection.storage or connection.registry_config or connection.control or connection.registry):
-            wanted = replace(connection, storage=plan.registry)
-        ground = find_ground(replace(wanted, offline=True))
+            wanted = connection._replace(storage=plan.registry)
+        ground = find_ground(wanted._replace(offline=True))
         if ground.known_storage.name != plan.registry:
             raise PlanRejectedError(
                 f"{plan_file} is a plan for the storage {plan.registry}, not for {ground.known_storage.name}"

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 import click
 
@@ -20,8 +19,7 @@ _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, None: 1.0}
 
 
-@dataclass(frozen=True, slots=True)
-class CollectionChoice:
+class CollectionChoice(NamedTuple):
     """Which collector, and how careful it is; None for what was not said."""
 
     collector: str | None
@@ -77,7 +75,7 @@ def collection_options(function: CommandT) -> CommandT:
     ]
 
     def wrapped(**values: Any) -> Any:
-        fields = {name: values.pop(name) for name in CollectionChoice.__dataclass_fields__}
+        fields = {name: values.pop(name) for name in CollectionChoice._fields}
         return function(collecting=CollectionChoice(**fields), **values)
 
     wrapped.__doc__ = function.__doc__

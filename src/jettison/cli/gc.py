@@ -84,16 +84,20 @@ def _dry_run(ground: "Ground", collecting: CollectionChoice, *, as_json: bool) -
     from jettison.app.examine import examine, foretell
     from jettison.app.find_storage import folder_memory, reference_cache
     from jettison.cli.render_collection import document, print_foretold
+    from jettison.storage.dry_run import DryRun
+    from jettison.storage.shares import processors
 
     storage, now, serving = ground.known_storage, datetime.now(UTC), not ground.offline
     memory = folder_memory(storage)
+    known, processes = reference_cache(storage), processors()
     found = examine(
-        storage.remembering(memory),
+        storage.remembering(memory, processes),
         now,
         collecting.margins(),
-        reference_cache(storage),
+        known,
         serving=serving,
         housekeeping=collecting.housekeeping,
+        dry_run=DryRun(storage, known, memory, processes),
     )
     facts = ground.server_facts() if serving and not collecting.replica else None
     cacheless = facts is not None and facts.cacheless

@@ -1,7 +1,6 @@
 """Ground: what a command works on. A registry over its API, its storage on this machine, or both together."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from jettison.cli.options import Connection
 from jettison.errors import ConfigurationError, ControlError, StorageError, UsageError
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 Collector = Literal["own", "registry", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(NamedTuple):
     """What was found. `access` is None where only a storage was named; `running` where control names no server.
 
     `no_storage` is the reason, where control led to a storage that cannot be used from here. `is_named`: a person named

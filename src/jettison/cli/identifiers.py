@@ -1,7 +1,6 @@
 """Telling the id of a run or collection from a registry, where either may be given alone."""
 
 import re
-from dataclasses import replace
 from typing import Final
 
 from jettison.cli.options import Connection
@@ -13,5 +12,5 @@ _IDENTIFIER: Final = re.compile(r"\d{1,8}|\d{8}-\d{0,6}|\d{8}-\d{6}-[0-9a-f]{0,4
 def told_apart(first: str | None, connection: Connection) -> tuple[str | None, Connection]:
     """Return the identifier and the connection: `first` alone may as well be the registry."""
     if first is not None and connection.registry is None and not _IDENTIFIER.fullmatch(first):
-        return None, replace(connection, registry=first)
+        return None, connection._replace(registry=first)
     return first, connection

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from jettison import __version__
-from jettison.cli.interpreter import set_up_interpreter
+from jettison.cli.interpreter import end_interpreter, set_up_interpreter
 from jettison.cli.lazy import LazyGroup
 from jettison.errors import JettisonError
 
@@ -51,7 +51,9 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the documented status."""
     set_up_interpreter()
-    sys.exit(run(arguments))
+    status = run(arguments)
+    end_interpreter()
+    sys.exit(status)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

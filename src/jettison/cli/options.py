@@ -1,9 +1,8 @@
 """Options that several commands share, and what they amount to."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
@@ -19,8 +18,7 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """Everything that says which registry is meant and how it is reached."""
 
     registry: str | None
@@ -99,7 +97,7 @@ def connection_options(function: CommandT) -> CommandT:
     ]
 
     def wrapped(**values: Any) -> Any:
-        fields = {name: values.pop(name) for name in Connection.__dataclass_fields__ if name in values}
+        fields = {name: values.pop(name) for name in Connection._fields if name in values}
         fields.setdefault("registry", None)
         return function(connection=Connection(**fields), **values)
 
@@ -119,8 +117,7 @@ def storage_options(function: CommandT) -> CommandT:
     return function
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyChoice:
+class PolicyChoice(NamedTuple):
     """Which policy, and which brakes."""
 
     keep: int | None
@@ -200,7 +197,7 @@ def policy_options(function: CommandT) -> CommandT:
     ]
 
     def wrapped(**values: Any) -> Any:
-        fields = {name: values.pop(name) for name in PolicyChoice.__dataclass_fields__}
+        fields = {name: values.pop(name) for name in PolicyChoice._fields}
         return function(choice=PolicyChoice(**fields), **values)
 
     return cast("CommandT", _with(options, wrapped, function))

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-import msgspec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,9 +17,25 @@ _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON object."""
-    text = msgspec.json.encode(document, enc_hook=str)
-    click.echo(msgspec.json.format(text, indent=2).decode())
+    """Print one JSON object.
+
+    Python's own encoder writes it where msgspec is not loaded yet: then the object is small, and loading msgspec would
+    take longer than all else.
+    """
+    if "msgspec" in sys.modules:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2).decode())
+    else:
+        import json
+
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=_builtin))
+
+
+def _builtin(value: Any) -> Any:
+    import msgspec
+
+    return msgspec.to_builtins(value, enc_hook=str)
 
 
 def console() -> "Console":

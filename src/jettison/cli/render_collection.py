@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from jettison.storage.housekeeping import Chore, ChoreKind
+from jettison.storage.chores import Chore, ChoreKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

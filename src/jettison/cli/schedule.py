@@ -60,9 +60,7 @@ def install(run_arguments: tuple[str, ...], cron: str, kind: str, *, print_only:
     else:
         access = resolve_access(configuration, registry, Overrides())
         registry = registry or configuration.only_name or access.name
-    PolicyChoice(**{name: parsed[name] for name in PolicyChoice.__dataclass_fields__}).load(
-        *configuration.policy_of(registry)
-    )
+    PolicyChoice(**{name: parsed[name] for name in PolicyChoice._fields}).load(*configuration.policy_of(registry))
     secrets = [entry.auth.password_env for entry in configuration.registries.values() if entry.auth]
     installation = install_job(
         registry,

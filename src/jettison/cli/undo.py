@@ -1,6 +1,5 @@
 """`jettison undo`: take back what a run did."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -91,7 +90,7 @@ def _ground(connection: Connection, record: "RunRecord | None") -> "Ground":
         ground = find_ground(connection, connection.registry or there)
     else:
         # A run on a storage alone; its name is the storage's path.
-        ground = find_ground(replace(connection, storage=connection.storage or there, offline=True))
+        ground = find_ground(connection._replace(storage=connection.storage or there, offline=True))
     names = {canonical(name) for name in _names(ground)}
     if there not in names:
         raise UsageError(

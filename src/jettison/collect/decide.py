@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from jettison.collect.blob import StoredBlob
 from jettison.collect.mark import CompleteMark
@@ -21,11 +20,10 @@ def unreachable(listed: AbstractSet[DigestText], mark: CompleteMark) -> Abstract
     return listed - mark.reachable
 
 
-@dataclass(frozen=True, slots=True)
-class Young:
+class Young(NamedTuple):
     """How many unreachable blobs stay since they are younger than the grace period, and their bytes."""
 
-    count: int
+    blobs: int
     size: int
 
 

@@ -10,19 +10,20 @@ incomplete and there is nothing to be done with it: sweeping takes a `CompleteMa
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from jettison.collect.packed import DigestSet, DigestText, pack
 from jettison.collect.references import References
 from jettison.oci.problem import Problem
 
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
 Reading = References | Problem
 """What a manifest refers to, or why nobody knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(NamedTuple):
     """What one repository holds, as far as marking is concerned.
 
     `layers` are its layer links; None where they were not listed, since they matter only when the repository turns out
@@ -34,13 +35,24 @@ class Holding:
     revisions: frozenset[DigestText] = frozenset()
     tagged: frozenset[DigestText] = frozenset()
     layers: AbstractSet[DigestText] | None = None
-    stored_as: Mapping[DigestText, DigestText] = field(default_factory=dict)
+    stored_as: Mapping[DigestText, DigestText] = _NOTHING
     problems: tuple[Problem, ...] = ()
     is_complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Settled(NamedTuple):
+    """A repository of which all is known that a mark would find out: nothing in it is broken or points elsewhere.
+
+    `reachable` are the digests that its manifests lead to, themselves included, and `unneeded` those among its layer
+    links that none of them needs; both packed.
+    """
+
+    repository: str
+    reachable: bytes | memoryview
+    unneeded: bytes = b""
+
+
+class Broken(NamedTuple):
     """A repository that keeps everything that it links, and why."""
 
     repository: str
@@ -64,8 +76,7 @@ class CompleteMark:
         """The repositories in which something could not be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class IncompleteMark:
+class IncompleteMark(NamedTuple):
     """That nobody knows everything that is reachable, and why. Nothing can be collected then."""
 
     problems: tuple[Problem, ...]
@@ -73,14 +84,17 @@ class IncompleteMark:
 
 
 def mark(
-    holdings: Iterable[Holding], readings: Mapping[DigestText, Reading], problems: Iterable[Problem] = ()
+    holdings: Iterable[Holding],
+    readings: Mapping[DigestText, Reading],
+    problems: Iterable[Problem] = (),
+    settled: Iterable[Settled] = (),
 ) -> CompleteMark | IncompleteMark:
-    """Mark what is reachable from `holdings`.
+    """Mark what is reachable from `holdings`, and from what is `settled`.
 
     `readings` has what every manifest refers to that is held, and that those lead to, as far as its body exists.
     `problems` are those that may hide whole repositories; any of them makes the mark incomplete.
     """
-    marker = _Marker(readings)
+    marker = _Marker(readings, [each.reachable for each in settled])
     unknown = list(problems)
     for holding in holdings:
         is_broken = marker.add(holding)
@@ -97,9 +111,9 @@ def mark(
 
 
 class _Marker:
-    def __init__(self, readings: Mapping[DigestText, Reading]) -> None:
+    def __init__(self, readings: Mapping[DigestText, Reading], packed: list[bytes | memoryview]) -> None:
         self._readings = readings
-        self._packed: list[bytes] = []
+        self._packed = packed
         self._others: set[DigestText] = set()
         self._stored_as: dict[DigestText, set[DigestText]] = {}
         self.broken: list[Broken] = []

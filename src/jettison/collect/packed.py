@@ -19,7 +19,7 @@ WIDTH: Final = 32
 _PREFIX: Final = "sha256:"
 _PREFIX_LENGTH: Final = len(_PREFIX)
 _NAME_LENGTH: Final = 2 * WIDTH
-_PART: Final = 40_000
+_PART: Final = 100_000
 _PARTS: Final = 8
 _PIECES: Final = 1000
 _MIXED: Final = -1
@@ -105,7 +105,7 @@ class DigestSet(AbstractSet[DigestText]):
 
     __slots__ = ("_all", "_others", "_packed")
 
-    def __init__(self, packed: Sequence[bytes], others: Iterable[DigestText] = ()) -> None:
+    def __init__(self, packed: Sequence[bytes | memoryview], others: Iterable[DigestText] = ()) -> None:
         self._packed = packed
         self._others = frozenset(others)
         self._all: frozenset[bytes] | None = None
@@ -180,7 +180,9 @@ class DigestListing(AbstractSet[DigestText]):
         self._length = 0
 
     def add_packed(self, packed: bytes) -> None:
-        """Add packed digests, one or more, that begin with the same byte."""
+        """Add packed digests that begin with the same byte."""
+        if not packed:
+            return
         first = packed[0]
         present = self._packed.get(first)
         self._packed[first] = packed if present is None else present + packed
@@ -192,6 +194,10 @@ class DigestListing(AbstractSet[DigestText]):
         self._packed[_MIXED] = self._packed.get(_MIXED, b"") + packed
         self._sorted.discard(_MIXED)
         self._length += len(packed) // WIDTH
+
+    def besides(self, raws: AbstractSet[bytes]) -> tuple[bytes, AbstractSet[DigestText]]:
+        """Return what is not among some digests of 32 bytes each: packed, and those of other algorithms."""
+        return b"".join(set(split(b"".join(self._packed.values()))) - raws), self._others
 
     def add(self, digests: Iterable[DigestText]) -> None:
         """Add digests one by one."""

@@ -1,10 +1,9 @@
 """Problem: what could not be read, told as a value so that the rest goes on."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Something that could not be read, in words for a person.
 
     `blocks` tells whether the repository must therefore lose nothing (promise 2); a problem that hides nothing which

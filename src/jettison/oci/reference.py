@@ -1,8 +1,7 @@
 """Repository names and tags (distribution-spec, "Pulling manifests"), and tags that name a subject."""
 
 import re
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from jettison.oci.digest import Digest
 
@@ -37,8 +36,7 @@ def subject_of_tag(tag: str) -> Digest | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """`repository:tag` or `repository@digest`, without the registry."""
 
     repository: str

@@ -1,13 +1,12 @@
 """Tag: a name in a repository that points to a manifest."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from jettison.oci.digest import Digest
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """A tag, what it points to, and when it was last pushed (None: the source does not tell)."""
 
     name: str

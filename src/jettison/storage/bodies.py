@@ -27,9 +27,10 @@ from jettison.oci.manifest import LARGEST_MANIFEST
 from jettison.storage import layout
 from jettison.storage.contract import StorageReader
 from jettison.storage.files import TooLargeError, is_absent, names_in, read_file
-from jettison.storage.lease import FOLDER, Lease
+from jettison.storage.layout import OWN
+from jettison.storage.lease import Lease
 
-_WAITING: Final = f"{FOLDER}/waiting.json"
+_WAITING: Final = f"{OWN}/waiting.json"
 _LARGEST: Final = 256 << 20
 _PROBE: Final = 512
 # Go, which the registry reads JSON with, takes keys in any case.

@@ -3,34 +3,24 @@
 A cache that lied would lose data, so whatever does not have its checksum is not used, and made anew.
 """
 
-import mmap
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
-
-DecodedT = TypeVar("DecodedT")
 
 
-def read(path: Path, heading: bytes, decode: Callable[[memoryview], DecodedT]) -> DecodedT | None:
-    """Return what `decode` makes of the file's body; None where there is none, or none that is whole.
-
-    The file is mapped, so that its memory goes back to the system; what `decode` keeps it must copy.
-    """
+def read(path: Path, heading: bytes) -> memoryview | None:
+    """Return the file's body; None where there is no file, or none that is whole."""
     start = len(heading) + sha256().digest_size
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size < start:
-                return None
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        content = memoryview(path.read_bytes())
     except OSError:  # none yet, or one that may not be read: what it is about is there
         return None
-    with mapped, memoryview(mapped) as content, content[:start] as head, content[start:] as body:
-        return decode(body) if head == heading + sha256(body).digest() else None
+    body = content[start:]
+    return body if content[:start] == heading + sha256(body).digest() else None
 
 
-def write(path: Path, heading: bytes, parts: Iterable[bytes]) -> None:
+def write(path: Path, heading: bytes, parts: Iterable[bytes | memoryview]) -> None:
     """Write the file anew. Raises OSError.
 
     Written beside and renamed, so that a run that reads it at the same time sees the old or the new one, whole; of two

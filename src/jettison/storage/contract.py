@@ -7,9 +7,9 @@ asks can tell "not there" (absent from the answer) from "could not be read" (a p
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
 
 from jettison.collect.blob import StoredBlob
 from jettison.collect.packed import DigestText
@@ -17,6 +17,8 @@ from jettison.errors import StorageError
 from jettison.oci.digest import Digest
 from jettison.oci.problem import Problem
 from jettison.oci.tag import Tag
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 Body = bytes | Problem | None
 """A blob's bytes; why they could not be read; or None, where there is no such blob."""
@@ -26,8 +28,7 @@ class ChangedError(StorageError):
     """What was to be deleted is not what it was when that was decided, so it stays."""
 
 
-@dataclass(frozen=True, slots=True)
-class BlobListing:
+class BlobListing(NamedTuple):
     """The digests of all blobs that have a folder. `problems` are foreign or unreadable folders, none of which block:
     a blob that is not listed is not collected.
     """
@@ -36,8 +37,7 @@ class BlobListing:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RepositoryListing:
+class RepositoryListing(NamedTuple):
     """The names of all repositories, sorted, as the storage spells them: some may be no legal repository names.
 
     `linked` are those that a symbolic link leads to. `is_complete` is False where a folder could not be listed: then
@@ -50,49 +50,44 @@ class RepositoryListing:
     is_complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class TagListing:
+class TagListing(NamedTuple):
     """A repository's tags in the order of their names."""
 
     tags: tuple[Tag, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TargetListing:
+class TargetListing(NamedTuple):
     """What the tags of a repository point to, by tag."""
 
-    targets: Mapping[str, DigestText] = field(default_factory=dict)
+    targets: Mapping[str, DigestText] = _NOTHING
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RevisionListing:
+class RevisionListing(NamedTuple):
     """A repository's revisions. One whose link is damaged is among them: up to 3.0 the registry writes links in place,
     so a reader may see one that is not written yet. `pushed` is when each was last pushed, where that was asked for.
     """
 
     digests: frozenset[DigestText] = frozenset()
-    pushed: Mapping[DigestText, datetime] = field(default_factory=dict)
+    pushed: Mapping[DigestText, datetime] = _NOTHING
     problems: tuple[Problem, ...] = ()
     is_complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class LayerListing:
+class LayerListing(NamedTuple):
     """The digests that have a folder among a repository's layer links, whether or not the link in it is left.
 
     `stored_as` gives, for digests of other algorithms than sha256, the digest of the blob that the link names.
     """
 
     digests: AbstractSet[DigestText] = frozenset()
-    stored_as: Mapping[DigestText, DigestText] = field(default_factory=dict)
+    stored_as: Mapping[DigestText, DigestText] = _NOTHING
     problems: tuple[Problem, ...] = ()
     is_complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(NamedTuple):
     """An unfinished upload: its identifier, when it began, and the bytes that it takes."""
 
     identifier: str
@@ -187,8 +182,7 @@ class StorageWriter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RemovedBlob:
+class RemovedBlob(NamedTuple):
     """What became of one blob: the bytes that the disk got back, or why it stays."""
 
     digest: Digest

@@ -39,6 +39,10 @@ HEX_LENGTH: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
 CANONICAL: Final = "sha256"
 """The algorithm that blobs are stored under, whatever digest they were pushed with."""
 
+OWN: Final = "jettison"
+"""The folder of our own below the root; the registry looks at no such name."""
+QUARANTINE: Final = f"{OWN}/quarantine"
+
 LONGEST_LINK: Final = 256
 """Bytes; more than any digest takes."""
 
@@ -127,8 +131,10 @@ def packed_blobs(algorithm: str, names: list[str], prefix: str) -> bytes | None:
     A registry has millions of blobs: where all names are right, which is nearly always, one look at all of them
     together tells.
     """
-    packed = pack_names(names) if algorithm == CANONICAL and names else None
-    if packed is None or packed[:1].hex() != prefix or packed[::WIDTH] != packed[:1] * len(names):
+    packed = pack_names(names) if algorithm == CANONICAL else None
+    if not packed:
+        return packed
+    if packed[:1].hex() != prefix or packed[::WIDTH] != packed[:1] * len(names):
         return None
     return packed
 

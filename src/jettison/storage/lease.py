@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from jettison.errors import LockedError, StorageError
+from jettison.storage.layout import OWN
 
 _MADE_BY_TAKE: Final = object()
-FOLDER: Final = "jettison"
-"""What is ours in the root directory of the registry's storage, beside the registry's `docker`."""
 
 
 class Lease:
@@ -35,9 +34,9 @@ def take_lease(root: str, purpose: str) -> Iterator[Lease]:
 
     Raises LockedError where another collector holds it, StorageError where the storage cannot be written.
     """
-    path = f"{root}/{FOLDER}/lease"
+    path = f"{root}/{OWN}/lease"
     try:
-        os.makedirs(f"{root}/{FOLDER}", mode=0o700, exist_ok=True)
+        os.makedirs(f"{root}/{OWN}", mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StorageError(

@@ -1,7 +1,7 @@
 """LocalStorage: a registry's storage on a local file system, read."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ from jettison.storage.files import (
 from jettison.storage.layout import readable
 from jettison.storage.link_folder import LinkFolder, malformed
 from jettison.storage.place import find_root
-from jettison.storage.remembered_tags import RememberedTags, stamps_of
+from jettison.storage.shares import in_shares
 from jettison.storage.walk import list_repositories
 
 if TYPE_CHECKING:
@@ -59,11 +59,15 @@ class LocalStorage:
         self.root = find_root(root)
         self._root = str(self.root)
         self._memory: FolderMemory | None = None
+        self._processes = 1
 
-    def remembering(self, memory: "FolderMemory") -> Self:
-        """Return the same storage for looking at only: what `memory` has is not listed anew."""
+    def remembering(self, memory: "FolderMemory", processes: int) -> Self:
+        """Return the same storage for looking at only: folders of blobs that `memory` has are not listed anew, others
+        by several processes.
+        """
         made = copy(self)
         made._memory = memory  # noqa: SLF001  # of the same class
+        made._processes = processes  # noqa: SLF001
         return made
 
     @property
@@ -91,21 +95,53 @@ class LocalStorage:
             if algorithm not in layout.HEX_LENGTH:
                 problems.append(_foreign(f"{layout.BLOBS}/{algorithm}"))
                 continue
-            for prefix in listed(f"{layout.BLOBS}/{algorithm}"):
+            unusual = self._add_packed(listing, algorithm, listed(f"{layout.BLOBS}/{algorithm}"))
+            for prefix in unusual:
                 folder = f"{layout.BLOBS}/{algorithm}/{prefix}"
-                known, packed = self._recall(folder)
-                names: list[str] = []
-                if packed is None:
-                    names = listed(folder)
-                    packed = layout.packed_blobs(algorithm, names, prefix)
-                    self._note(folder, known, packed)
+                found, foreign = layout.digests_of_folders(algorithm, listed(folder), prefix)
+                listing.add(found)
+                problems += [_foreign(f"{folder}/{name}") for name in foreign]
+        return BlobListing(listing, tuple(problems))
+
+    def _add_packed(self, listing: DigestListing, algorithm: str, prefixes: Iterable[str]) -> list[str]:
+        """Add what is in the folders of these prefixes; return those in which not all names are right."""
+        unusual: list[str] = []
+        unknown: list[str] = []
+        stamps: dict[str, os.stat_result] = {}
+        for prefix in prefixes:
+            folder = f"{layout.BLOBS}/{algorithm}/{prefix}"
+            status_before, packed = self._recall(folder)
+            if packed is not None:
+                listing.add_packed(packed)
+                continue
+            unknown.append(prefix)
+            if status_before is not None:
+                stamps[prefix] = status_before
+
+        def list_them(share: Sequence[str]) -> list[tuple[str, bytes | None]]:
+            return [(prefix, self._packed_folder(algorithm, prefix)) for prefix in share]
+
+        for share in in_shares(list_them, unknown, self._processes):
+            for prefix, packed in share:
                 if packed is not None:
                     listing.add_packed(packed)
                 else:
-                    found, foreign = layout.digests_of_folders(algorithm, names, prefix)
-                    listing.add(found)
-                    problems += [_foreign(f"{folder}/{name}") for name in foreign]
-        return BlobListing(listing, tuple(problems))
+                    unusual.append(prefix)
+                if self._memory is None:
+                    continue
+                if packed is not None and prefix in stamps:
+                    self._memory.note(f"{layout.BLOBS}/{algorithm}/{prefix}", stamps[prefix], packed)
+                else:
+                    self._memory.leave_out()
+        return unusual
+
+    def _packed_folder(self, algorithm: str, prefix: str) -> bytes | None:
+        """Return the blobs of one prefix, packed; None where they are to be looked at one by one."""
+        try:
+            names = names_in(f"{self._root}/{layout.BLOBS}/{algorithm}/{prefix}")
+        except OSError:
+            return None
+        return layout.packed_blobs(algorithm, names, prefix)
 
     def stored(self, digests: Iterable[DigestText]) -> dict[DigestText, StoredBlob]:
         """Return size and time of those of the blobs that have data; others are left out, whatever the reason."""
@@ -169,20 +205,17 @@ class LocalStorage:
                     problems.append(tag)
         return TagListing(tuple(tags), tuple(problems))
 
-    def targets(self, repository: str) -> TargetListing:
-        """Read what a repository's tags point to; whatever is unusual is left to the slower reading of one tag."""
+    def targets(self, repository: str, stamps: list[int] | None = None) -> TargetListing:
+        """Read what a repository's tags point to; whatever is unusual is left to the slower reading of one tag.
+
+        `stamps` takes up the time of change in nanoseconds and the inode of each link, as far as they could be read.
+        """
         targets: dict[str, DigestText] = {}
         problems: list[Problem] = []
-        before, remembered = self._remembered_tags(repository)
-        if remembered is not None:
-            return TargetListing(dict(zip(remembered.names, remembered.targets, strict=True)))
         with self._tags_folder(repository, problems) as (folder, names):
-            stamps = None if before is None else stamps_of(names, folder)
-            links = read_small([f"{name}/current/link" for name in names], folder, layout.LONGEST_LINK)
+            links = read_small([f"{name}/current/link" for name in names], folder, layout.LONGEST_LINK, stamps)
             contents = [(content or b"").decode("ascii", "replace") for content in links]
             if pack_exactly(contents) is not None:
-                if stamps is not None:
-                    self._remember_tags(repository, before, RememberedTags(names, stamps, contents))
                 return TargetListing(dict(zip(names, contents, strict=True)))
             for name in names:
                 tag = _read_tag(folder, name)
@@ -219,14 +252,9 @@ class LocalStorage:
         listing = LinkFolder(f"{self._root}/{layout.layers_folder(repository)}", "layer")
         digests = DigestListing()
         stored_as: dict[DigestText, DigestText] = {}
-        folder = f"{layout.layers_folder(repository)}/{layout.CANONICAL}"
-        before, known = self._recall(folder) if canonical else (None, None)
-        if known is not None:
-            digests.add_mixed(known)
-        for algorithm, names in listing.algorithms(frozenset() if canonical and known is None else {layout.CANONICAL}):
+        for algorithm, names in listing.algorithms(frozenset() if canonical else {layout.CANONICAL}):
             packed = pack_names(names) if algorithm == layout.CANONICAL else None
             if packed is not None:
-                self._note(folder, before, packed)
                 digests.add_mixed(packed)
                 continue
             found, foreign = layout.digests_of_folders(algorithm, names)
@@ -266,33 +294,14 @@ class LocalStorage:
             return None, None
         return known, self._memory.recall(folder, known)
 
-    def _note(self, folder: str, known: os.stat_result | None, packed: bytes | None) -> None:
-        if self._memory is not None and known is not None and packed is not None:
-            self._memory.note(folder, known, packed)
-
-    def _remembered_tags(self, repository: str) -> "tuple[os.stat_result | None, RememberedTags | None]":
-        """Return what is known of the folder of tags, and the tags where none has changed since they were read."""
-        before, content = self._recall(layout.tags_folder(repository))
-        if content is None:
-            return before, None
-        tags = RememberedTags.decoded(content)
-        with self._tags_folder(repository, [], listed=False) as (folder, _):
-            return before, tags if stamps_of(tags.names, folder) == tags.stamps else None
-
-    def _remember_tags(self, repository: str, before: os.stat_result | None, tags: RememberedTags) -> None:
-        if tags.is_safe:
-            self._note(layout.tags_folder(repository), before, tags.encoded())
-
     @contextmanager
-    def _tags_folder(
-        self, repository: str, problems: list[Problem], *, listed: bool = True
-    ) -> Iterator[tuple[int, list[str]]]:
+    def _tags_folder(self, repository: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
         """Open the folder of tags and list it; what cannot be listed is noted and has no names."""
         folder = -1
         names: list[str] = []
         try:
             folder = open_folder(f"{self._root}/{layout.tags_folder(repository)}")
-            names = sorted(names_in(folder)) if listed else []
+            names = sorted(names_in(folder))
         except OSError as error:
             if not is_absent(error):
                 problems.append(unreadable("the tags", error, code="unlisted"))

@@ -28,12 +28,12 @@ from jettison.oci.digest import Digest
 from jettison.oci.problem import Problem
 from jettison.storage import layout
 from jettison.storage.files import TooLargeError, names_in, open_folder, open_own_folder, read_file
-from jettison.storage.lease import FOLDER, Lease
+from jettison.storage.lease import Lease
 from jettison.storage.own import make_own_folder
 
-PLACE: Final = f"{FOLDER}/quarantine"
+PLACE: Final = layout.QUARANTINE
 RECORD: Final = "record.json"
-RESERVE: Final = f"{FOLDER}/reserve"
+RESERVE: Final = f"{layout.OWN}/reserve"
 RESERVED_BYTES: Final = 4 << 20
 """What is kept free for a record, so that a collection can begin on a full disk: 4 MiB hold some 20,000 blobs."""
 _NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")

@@ -16,6 +16,7 @@ lied would lose data. A database would be slower to open than this is to read: 1
 
 import os
 import struct
+import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
@@ -36,10 +37,17 @@ _Kept = bytes | str
 
 
 def cache_folder() -> Path:
-    """Return `$XDG_CACHE_HOME/jettison`, on Linux `~/.cache/jettison` by default. It may not exist yet."""
-    from platformdirs import user_cache_path
+    """Return `$XDG_CACHE_HOME/jettison`, on Linux `~/.cache/jettison` by default. It may not exist yet.
 
-    return user_cache_path("jettison")
+    The same as platformdirs tells, which takes longer to load than a look at a hundred repositories: so on Linux the
+    rule (XDG Base Directory Specification) is applied here.
+    """
+    if sys.platform != "linux":
+        from platformdirs import user_cache_path
+
+        return user_cache_path("jettison")
+    told = os.environ.get("XDG_CACHE_HOME", "").strip()
+    return Path(told or "~/.cache").expanduser() / "jettison"
 
 
 class ReferenceCache:
@@ -57,17 +65,17 @@ class ReferenceCache:
 
     def known(self, digests: AbstractSet[DigestText]) -> Mapping[DigestText, References]:
         """Return those that are known."""
-        if self._kept is None:
-            self._kept = cache_file.read(self.path, _HEADING, _decoded) or {}
-        kept = self._kept
+        kept = self._loaded()
         found = [digest for digest in digests if digest in kept]
         self._used.update(found)
         return dict(zip(found, map(_references, map(kept.__getitem__, found)), strict=True))
 
-    def remember(self, entries: Mapping[DigestText, References]) -> None:
-        """Keep these, whose bodies had their digests, beside what was asked for before."""
-        before = self._kept or {}
-        kept = {digest: before[digest] for digest in self._used if digest in before}
+    def remember(self, entries: Mapping[DigestText, References], *, whole: bool = True) -> None:
+        """Keep these, whose bodies had their digests, beside what was asked for before: all of that, if it was not the
+        `whole` of what the storage needs.
+        """
+        before = self._loaded()
+        kept = {digest: before[digest] for digest in self._used if digest in before} if whole else dict(before)
         for digest, references in entries.items():
             is_plain = digest.startswith("sha256:") and not any(references[1:])
             kept[digest] = references.packed if is_plain else _line(references)
@@ -78,6 +86,11 @@ class ReferenceCache:
             self.problem = Problem("cache", text, blocks=False)
         self._kept = kept
         self._used |= kept.keys()
+
+    def _loaded(self) -> dict[DigestText, _Kept]:
+        if self._kept is None:
+            self._kept = _decoded(cache_file.read(self.path, _HEADING))
+        return self._kept
 
 
 def _encoded(kept: Mapping[DigestText, _Kept]) -> list[bytes]:
@@ -92,7 +105,9 @@ def _encoded(kept: Mapping[DigestText, _Kept]) -> list[bytes]:
     ]
 
 
-def _decoded(body: memoryview) -> dict[DigestText, _Kept]:
+def _decoded(body: memoryview | None) -> dict[DigestText, _Kept]:
+    if body is None:
+        return {}
     (count,) = _COUNT.unpack_from(body)
     sizes_at = _COUNT.size + 32 * count
     digests = unpack(bytes(body[_COUNT.size : sizes_at]))

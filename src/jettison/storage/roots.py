@@ -1,13 +1,12 @@
 """Reading what a mark needs: what every repository holds, and what every manifest refers to."""
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from jettison.collect.mark import CompleteMark, Holding, IncompleteMark, Reading, mark
+from jettison.collect.mark import CompleteMark, Holding, IncompleteMark, Reading, Settled, mark
 from jettison.collect.packed import DigestText
 from jettison.collect.references import References
 from jettison.oci.problem import Problem
@@ -22,9 +21,13 @@ class KnownReferences(Protocol):
         """Return those that are known."""
         ...
 
-    def remember(self, entries: Mapping[DigestText, References]) -> None:
-        """Keep these. Their bodies had their digests."""
+    def remember(self, entries: Mapping[DigestText, References], *, whole: bool = True) -> None:
+        """Keep these, whose bodies had their digests. `whole`: all that the storage needs was asked for or is here."""
         ...
+
+
+Settle = Callable[[Sequence[str]], Iterable[Settled]]
+"""Returns those of the repositories of these names that are settled."""
 
 
 @contextmanager
@@ -39,34 +42,44 @@ def _no_cycles() -> Iterator[None]:
             gc.enable()
 
 
-@dataclass(frozen=True, slots=True)
-class Roots:
+class Roots(NamedTuple):
     """All that a mark needs. `problems` may hide whole repositories; `harmless` are foreign files and the like."""
 
     holdings: tuple[Holding, ...]
     readings: Mapping[DigestText, Reading]
     problems: tuple[Problem, ...] = ()
     harmless: tuple[Problem, ...] = ()
+    settled: tuple[Settled, ...] = ()
 
     def mark(self) -> CompleteMark | IncompleteMark:
         """Mark from these roots."""
-        return mark(self.holdings, self.readings, self.problems)
+        return mark(self.holdings, self.readings, self.problems, self.settled)
 
 
-def read_roots(storage: StorageReader, listed: AbstractSet[DigestText], known: KnownReferences | None = None) -> Roots:
+def read_roots(
+    storage: StorageReader,
+    listed: AbstractSet[DigestText],
+    known: KnownReferences | None = None,
+    settle: Settle | None = None,
+) -> Roots:
     """Read the roots of all repositories.
 
     `listed` are the blobs, which must have been listed before. What a manifest leads to beyond the revisions, such as a
-    child whose link is gone, is read where it is listed.
+    child whose link is gone, is read where it is listed. Repositories that `settle` returns are not read once more.
     """
     with _no_cycles():
-        return _read_roots(storage, listed, known)
+        return _read_roots(storage, listed, known, settle)
 
 
-def _read_roots(storage: StorageReader, listed: AbstractSet[DigestText], known: KnownReferences | None) -> Roots:
+def _read_roots(
+    storage: StorageReader, listed: AbstractSet[DigestText], known: KnownReferences | None, settle: Settle | None
+) -> Roots:
     listing = storage.repositories()
-    held = [_hold(storage, name) for name in listing.names]
-    readings = _Readings(storage, listed, known)
+    settled = () if settle is None else tuple(settle(listing.names))
+    done = {each.repository for each in settled}
+    names = [name for name in listing.names if readable(name) not in done] if done else listing.names
+    held = [_hold(storage, name) for name in names]
+    readings = _Readings(storage, listed, known, whole=not done)
     readings.read(_all(held))
     # Layer links matter where a repository is broken, and only there; marking on trial tells which those are.
     broken = frozenset[str]()
@@ -74,7 +87,7 @@ def _read_roots(storage: StorageReader, listed: AbstractSet[DigestText], known: 
         broken = frozenset(each.repository for each in mark(held, readings.found).broken)
     holdings = [
         _with_layers(storage, name, holding) if holding.repository in broken else holding
-        for name, holding in zip(listing.names, held, strict=True)
+        for name, holding in zip(names, held, strict=True)
     ]
     problems = () if listing.is_complete else tuple(problem for problem in listing.problems if problem.blocks)
     harmless = [problem for problem in listing.problems if not problem.blocks]
@@ -84,7 +97,7 @@ def _read_roots(storage: StorageReader, listed: AbstractSet[DigestText], known: 
             for problem in holding.problems
             if not problem.blocks
         ]
-    return Roots(tuple(holdings), readings.found, problems, tuple(harmless))
+    return Roots(tuple(holdings), readings.found, problems, tuple(harmless), settled)
 
 
 def _hold(storage: StorageReader, name: str) -> Holding:
@@ -107,8 +120,7 @@ def _hold(storage: StorageReader, name: str) -> Holding:
 def _with_layers(storage: StorageReader, name: str, holding: Holding) -> Holding:
     layers = storage.layers(name, canonical=True)
     fresh = tuple(problem for problem in layers.problems if problem not in holding.problems)
-    return replace(
-        holding,
+    return holding._replace(
         layers=layers.digests,
         problems=(*holding.problems, *fresh),
         is_complete=holding.is_complete and layers.is_complete,
@@ -131,7 +143,15 @@ def _all(holdings: Iterable[Holding]) -> set[DigestText]:
 class _Readings:
     """Reads manifests, then what they lead to, until nothing is left to read."""
 
-    def __init__(self, storage: StorageReader, listed: AbstractSet[DigestText], known: KnownReferences | None) -> None:
+    def __init__(
+        self,
+        storage: StorageReader,
+        listed: AbstractSet[DigestText],
+        known: KnownReferences | None,
+        *,
+        whole: bool,
+    ) -> None:
+        self._whole = whole
         self._storage = storage
         self._listed = listed
         self._known = known
@@ -151,7 +171,7 @@ class _Readings:
             self._read_some(maybe - surely, fresh, guess=True)
             surely, maybe = self._further(surely | maybe)
         if self._known is not None and fresh:
-            self._known.remember(fresh)
+            self._known.remember(fresh, whole=self._whole)
 
     def _read_some(self, digests: AbstractSet[DigestText], fresh: dict[DigestText, References], *, guess: bool) -> None:
         if self._known is not None and digests:

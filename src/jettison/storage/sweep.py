@@ -15,59 +15,22 @@ left of it is unreachable still. Played by tests/storage/test_sweep.py.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from datetime import datetime
+from typing import NamedTuple
 
-from jettison.collect.decide import Condemned, Young, decide, unreachable
-from jettison.collect.mark import Broken, IncompleteMark
+from jettison.collect.decide import Condemned
 from jettison.collect.packed import DigestText
-from jettison.collect.safety import Margins
 from jettison.oci.problem import Problem
 from jettison.storage.contract import StorageReader, StorageWriter
 from jettison.storage.layout import readable
-from jettison.storage.roots import KnownReferences, read_roots
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What a collection would do; nothing has been written.
-
-    `condemned` is None where the mark is incomplete, for the reasons in `problems`; otherwise `problems` may be
-    anything that was seen and does not matter. `blobs` is how many there are, `broken` the repositories that keep all
-    that they link.
-    """
-
-    blobs: int
-    condemned: Condemned | None
-    broken: tuple[Broken, ...]
-    problems: tuple[Problem, ...]
-
-    @property
-    def young(self) -> Young:
-        """What is unreachable and stays since it is young."""
-        return Young(0, 0) if self.condemned is None else self.condemned.young
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
+class Swept(NamedTuple):
     """What a collection did: blobs and layer links removed, bytes that the disk got back, and what stays, and why."""
 
     blobs: int
     links: int
     freed: int
     problems: tuple[Problem, ...]
-
-
-def survey(storage: StorageReader, now: datetime, margins: Margins, known: KnownReferences | None = None) -> Survey:
-    """Find out what a collection would remove. Raises StorageError where the storage as a whole cannot be read."""
-    listing = storage.blobs()
-    roots = read_roots(storage, listing.digests, known)
-    mark = roots.mark()
-    if isinstance(mark, IncompleteMark):
-        return Survey(len(listing.digests), None, mark.broken, mark.problems)
-    candidates = storage.stored(unreachable(listing.digests, mark))
-    condemned = decide(candidates.values(), mark, now, margins)
-    return Survey(len(listing.digests), condemned, mark.broken, (*listing.problems, *roots.harmless))
 
 
 def sweep(

@@ -3,7 +3,6 @@
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
 
 from jettison.oci.problem import Problem
 from jettison.storage.contract import RepositoryListing
@@ -26,15 +25,15 @@ def list_repositories(folder: str) -> RepositoryListing:
     return RepositoryListing(tuple(sorted(walk.names)), frozenset(walk.linked), tuple(walk.problems), walk.is_complete)
 
 
-@dataclass(slots=True)
 class _Walk:
-    top: str
-    names: list[str] = field(default_factory=list)
-    linked: set[str] = field(default_factory=set)
-    problems: list[Problem] = field(default_factory=list)
-    is_complete: bool = True
-    _folders: list[str] = field(default_factory=list)
-    _links: list[str] = field(default_factory=list)
+    def __init__(self, top: str) -> None:
+        self.top = top
+        self.names: list[str] = []
+        self.linked: set[str] = set()
+        self.problems: list[Problem] = []
+        self.is_complete = True
+        self._folders: list[str] = []
+        self._links: list[str] = []
 
     def real_folders(self, start: str, *, is_linked: bool) -> None:
         """Walk everything below `start` that no further symbolic link leads to."""
