@@ -135,7 +135,6 @@ class _Reading:
         self._read_manifests({digest for draft in self._drafts for digest in draft.pushed})
         for draft in self._drafts:
             self._give_manifests(draft)
-        self._read_sizes()
         configs = {
             manifest.config.digest
             for draft in self._drafts
@@ -143,6 +142,7 @@ class _Reading:
             if manifest.kind is Kind.IMAGE and manifest.config and manifest.config.media_type in _IMAGE_CONFIGS
         }
         self._read_configs(configs)
+        self._read_sizes()
         return tuple(self._finished(draft, leftovers) for draft in self._drafts), self._stored, self._stored_as
 
     def _read_manifests(self, digests: set[Digest]) -> None:
@@ -159,8 +159,10 @@ class _Reading:
                 self._manifests[digest] = wrong_hash(digest)
             else:
                 manifest = self._manifests[digest] = _parsed(digest, body, None)
-                if isinstance(manifest, Manifest) and manifest.media_type:
-                    fresh.append((digest, manifest.media_type, body))
+                if isinstance(manifest, Manifest):
+                    self._stored[digest] = len(body)
+                    if manifest.media_type:
+                        fresh.append((digest, manifest.media_type, body))
         if self._known and fresh:
             self._known.remember(fresh)
 
@@ -180,13 +182,15 @@ class _Reading:
             self._stored_as |= {Digest(digest): Digest(stored) for digest, stored in layers.stored_as.items()}
 
     def _read_sizes(self) -> None:
+        """Look at the files whose bodies were not read just now: layers, and what is known from earlier runs."""
         wanted: set[Digest] = set()
         for draft in self._drafts:
             wanted.update(draft.manifests)
             for manifest in draft.manifests.values():
                 wanted.update([blob.digest for blob in manifest.blobs])
         as_stored = {self._stored_as.get(digest, digest) for digest in wanted}
-        self._stored = {blob.digest: blob.size for blob in self._storage.stored(sorted(as_stored)).values()}
+        unread = sorted(as_stored - self._stored.keys())
+        self._stored |= {blob.digest: blob.size for blob in self._storage.stored(unread).values()}
 
     def _read_configs(self, digests: set[Digest]) -> None:
         self._facts.update(self._known_configs.known(digests) if self._known_configs and digests else {})
@@ -196,6 +200,7 @@ class _Reading:
             if isinstance(body, Problem):
                 self._facts[digest] = Problem("unreadable-config", body.text, blocks=False)
             elif body is not None and digest.matches(body):
+                self._stored[digest] = len(body)
                 self._facts[digest] = facts = parse_config(body)
                 fresh.append((digest, facts))
             else:
