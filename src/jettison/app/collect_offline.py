@@ -22,15 +22,14 @@ from jettison.collect.decide import Condemned
 from jettison.collect.quarantine import Collected, Link, Suspect
 from jettison.collect.references import DigestText
 from jettison.collect.safety import Margins
-from jettison.oci.problem import Problem
 from jettison.storage.changes import LocalChanges
-from jettison.storage.layout import readable
 from jettison.storage.lease import Lease
 from jettison.storage.links import find_links, links_by_repository
 from jettison.storage.local import LocalStorage
 from jettison.storage.quarantine import Quarantine
 from jettison.storage.roots import KnownReferences
 from jettison.storage.sweep import sweep
+from jettison.storage.symbolic import reachable_directly
 
 
 class OfflineCollector:
@@ -144,14 +143,10 @@ class OfflineCollector:
 
     def _without_linked(self, suspects: tuple[Suspect, ...]) -> tuple[Suspect, ...]:
         """Leave out what a repository links that a symbolic link leads to: its links cannot be removed."""
-        linked = self._storage.repositories().linked
-        stays = {suspect.digest for suspect in suspects if any(link.repository in linked for link in suspect.links)}
-        if stays:
-            self.report.given_up += len(stays)
-            names = ", ".join(sorted(map(readable, linked)))
-            text = f"a symbolic link leads to {names}, so {len(stays)} blobs that are linked there stay"
-            self.report.problems.append(Problem("symbolic-link", text))
-        return tuple(suspect for suspect in suspects if suspect.digest not in stays)
+        going, problems = reachable_directly(self._storage.name, suspects, self._storage.repositories().linked)
+        self.report.given_up += len(suspects) - len(going)
+        self.report.problems += problems
+        return going
 
     def _unlink(self, collected: Collected) -> None:
         """4. Remove links and left-over folders of links, repository after repository."""

@@ -36,6 +36,7 @@ from jettison.storage.local import LocalStorage
 from jettison.storage.quarantine import Quarantine
 from jettison.storage.roots import KnownReferences
 from jettison.storage.survey import survey
+from jettison.storage.symbolic import reachable_directly
 
 _PROBLEMS_AT_MOST: Final = 50
 JobT = TypeVar("JobT")
@@ -172,7 +173,10 @@ class OnlineCollector:
         ]
         self.report.condemned = len(suspects)
         self.report.condemned_bytes = sum(suspect.size for suspect in suspects)
-        askable = self._askable(suspects)
+        going_directly, problems = reachable_directly(self._storage.name, suspects)
+        self.report.given_up += len(suspects) - len(going_directly)
+        self.report.problems += problems
+        askable = self._askable(going_directly)
         self._step("scanned")
         if askable and not (await self._all_answer() and await self._forgets_unknown(links)):
             self.report.given_up += len(askable)

@@ -21,7 +21,7 @@ from jettison.collect.decide import Condemned
 from jettison.collect.packed import DigestText
 from jettison.oci.problem import Problem
 from jettison.storage.contract import StorageReader, StorageWriter
-from jettison.storage.layout import readable
+from jettison.storage.symbolic import behind_symbolic_link, told
 
 
 class Swept(NamedTuple):
@@ -82,10 +82,10 @@ def _remove_links(
         going = (layers.digests & condemned) | others
         if not going:
             continue
-        if name in listing.linked:
-            kept |= {layers.stored_as.get(digest, digest) for digest in going}
-            text = f"{readable(name)}: a symbolic link leads to it, so {len(going)} blobs that it links stay"
-            problems.append(Problem("symbolic-link", text))
-            continue
-        links += changes.remove_layer_links(name, going)
+        behind = going if name in listing.linked else behind_symbolic_link(storage.name, name, going)
+        if behind:
+            stay = {layers.stored_as.get(digest, digest) for digest in behind}
+            kept |= stay
+            problems.append(told(name, len(stay)))
+        links += changes.remove_layer_links(name, going - behind)
     return links, kept, problems
