@@ -13,6 +13,7 @@ from typing import Final
 
 from jettison.errors import LockedError, StorageError
 from jettison.storage.layout import OWN
+from jettison.storage.refusal import way_out
 
 _MADE_BY_TAKE: Final = object()
 
@@ -40,8 +41,7 @@ def take_lease(root: str, purpose: str) -> Iterator[Lease]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StorageError(
-            f"{path}: cannot be written ({error.strerror}), so nothing is collected; run as the user that owns the "
-            "registry's storage"
+            f"{path}: cannot be written ({error.strerror}), so nothing is collected; {way_out(error)}"
         ) from error
     try:
         try:
