@@ -4,6 +4,7 @@ It is opened at the first use and made at the first write, so that verbs which o
 """
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # it takes a fortieth of a second to load, and few histories 
     from sqlalchemy.dialects import postgresql
 
 _WRITES: Final = "jettison_writes"
+_WORTH_COMPACTING: Final = 10
+"""A file is written anew where this part of it is free: a tenth."""
 _MIGRATING: Final = 0x6A657474  # any number that no other program of the same database locks: "jett"
 _ELSEWHERE: Final = "or keep the history elsewhere with --history URL"
 
@@ -120,6 +123,32 @@ class Database:
             set_={name: into_postgresql.excluded[name] for name in values},
             where=_differs(table, into_postgresql, values),
         )
+
+    def compact(self) -> bool:
+        """Give free pages of a SQLite file back to the file system; False where the disk has no room to do it.
+
+        The file is written anew beside itself and into its log, so that needs twice the space of what is in it. Raises
+        HistoryError, for one that another process keeps locked too.
+        """
+        if self._file is None or not self._exists():
+            return True
+        with self._in_words("compacted"):
+            connection = self._open().raw_connection()
+            try:
+                cursor = connection.cursor()
+                pages, free, size = (
+                    int(cursor.execute(f"PRAGMA {name}").fetchone()[0])
+                    for name in ("page_count", "freelist_count", "page_size")
+                )
+                if free * _WORTH_COMPACTING < pages:
+                    return True
+                if shutil.disk_usage(self._file.parent).free < 2 * (pages - free) * size:
+                    return False
+                for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                    cursor.execute(statement).fetchall()
+            finally:
+                connection.close()
+        return True
 
     def damaged(self, what: str) -> HistoryError:
         """Return the error for a row, described by `what`, that cannot be what was written."""

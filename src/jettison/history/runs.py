@@ -108,7 +108,7 @@ class RunStore:
                 states: dict[str, State] = {}
                 for row in connection.execute(wanted):
                     if row.id not in states:
-                        states[row.id] = _state(row)
+                        states[row.id] = state_of(row)
                     if states[row.id] not in ("running", "unknown"):
                         # Later rows replace earlier ones of the same manifest.
                         newest.pop((row.repository, row.digest), None)
@@ -171,7 +171,7 @@ def _summaries(connection: Connection, wanted: Select[Any]) -> list[RunSummary]:
             command=row.command,
             started=row.started,
             ended=row.ended,
-            outcome=_state(row),
+            outcome=state_of(row),
             exit_status=row.exit_status,
             host=row.host,
             pid=row.pid,
@@ -199,7 +199,8 @@ def _counted(connection: Connection, numbers: list[int]) -> Iterable[tuple[int, 
     return [(run, name, number, frees) for (run, name), (number, frees) in merged.items()]
 
 
-def _state(row: Row[Any]) -> State:
+def state_of(row: Row[Any]) -> State:
+    """Return how a run stands, from its outcome and its process."""
     if row.outcome is not None:
         if row.outcome not in get_args(Outcome):
             raise ValueError(f"the outcome {row.outcome!r} of run {row.id}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jettison.history.first_seen import FirstSeen
     from jettison.history.journal import Run
     from jettison.history.model import ActionRecord, PlannedAction, RunRecord, RunSummary
+    from jettison.history.prune import Pruning
     from jettison.history.pulls import PullStore
     from jettison.history.runs import RunStore
 
@@ -97,6 +98,13 @@ class History:
         from jettison.history.first_seen import FirstSeen
 
         return FirstSeen(self._database)
+
+    @cached_property
+    def pruning(self) -> "Pruning":
+        """Forgetting what is old."""
+        from jettison.history.prune import Pruning
+
+        return Pruning(self._database)
 
     @cached_property
     def _runs(self) -> "RunStore":
