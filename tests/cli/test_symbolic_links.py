@@ -100,3 +100,61 @@ def test_a_link_file_that_is_a_symbolic_link_goes_itself(root: Path, tmp_path: P
     assert command("gc", "--storage", root, *OFFLINE, "--now").status == 0
     assert (tmp_path / "outside").read_text() == LINKED.blobs[1].digest
     assert not os.path.lexists(link)
+
+
+def tags(root: Path) -> Path:
+    return root / layout.tags_folder(KEPT)
+
+
+def manifests(root: Path) -> Path:
+    return tags(root).parent
+
+
+def revision(root: Path) -> Path:
+    return (root / layout.revision_link(KEPT, STAYS.digest)).parent
+
+
+@pytest.mark.parametrize("way", ["offline", "2.8", "3.1"])
+@pytest.mark.parametrize("place", [manifests, tags, revision])
+def test_no_manifest_and_no_tag_is_deleted_through_a_symbolic_link(
+    root: Path,
+    tmp_path: Path,
+    command: Command,
+    make_registry: MakeRegistry,
+    place: Callable[[Path], Path],
+    way: str,
+) -> None:
+    tree = StorageTree(root)
+    for name in (KEPT, GONE):
+        tree.add(name, image(seed="newer"), ["2.0"], LONG_AGO)
+    tree.add(GONE, STAYS, ["1.0"], LONG_AGO)
+    outside = tmp_path / "outside"
+    behind_a_link(place(root), outside)
+    before = content(outside)
+    if way == "offline":
+        told = command("run", "--storage", root, "--keep", 1, *OFFLINE)
+    else:
+        registry = make_registry("2.8" if way == "2.8" else "3.1", root)
+        told = command("run", registry.url, "--storage", root, "--keep", 1, *ONLINE)
+    assert told.status == 4, told
+    assert "a symbolic link leads there, and nothing is deleted through one" in told.out
+    assert content(outside) == before
+    assert set(seen(root)[GONE][0]) == {"2.0"}
+
+
+def test_what_lies_about_behind_a_symbolic_link_is_left_there(root: Path, tmp_path: Path, command: Command) -> None:
+    uploads = root / layout.uploads_folder(KEPT)
+    (uploads / "one").mkdir(parents=True)
+    (uploads / "one/startedat").write_text("2020-01-01T00:00:00Z")
+    behind_a_link(uploads, tmp_path / "uploads")
+    for name in ("a", "b"):
+        StorageTree(root).add(KEPT, image(seed=name), [], LONG_AGO)
+        shutil.rmtree((root / layout.revision_link(KEPT, image(seed=name).digest)).parent)
+    StorageTree(root).add(GONE, image(seed="a"), ["a"], LONG_AGO)
+    behind_a_link((root / layout.layer_link(KEPT, image(seed="a").blobs[1].digest)).parent, tmp_path / "layer")
+    for _ in range(2):
+        told = command("gc", "--storage", root, *OFFLINE)
+        assert told.status == 0, told
+    assert content(tmp_path / "uploads")
+    assert content(tmp_path / "layer")
+    assert not (root / layout.layer_link(KEPT, image(seed="b").blobs[1].digest)).exists()

@@ -21,7 +21,10 @@ from jettison.oci.digest import Digest
 from jettison.oci.inventory import Inventory, Repository
 from jettison.plan.model import DeleteBy, Plan, Server
 from jettison.registry.client import RegistryClient
+from jettison.storage import layout
+from jettison.storage.changes import through_link
 from jettison.storage.local import LocalStorage
+from jettison.storage.symbolic import is_behind_symbolic_link
 
 SOURCE: Final = "both"
 _COMPARED: Final = 3
@@ -86,7 +89,13 @@ class ServedStorage:
         return await self._stored.exists(repository, digest)
 
     async def delete_manifest(self, repository: str, digest: Digest, tags: Collection[str]) -> bool:
-        """Delete a manifest with its tags over the API."""
+        """Delete a manifest with its tags over the API.
+
+        Raises StorageError where a symbolic link leads to one of them, which the server would follow.
+        """
+        self._refuse_links(repository, layout.revision_link(repository, digest).rpartition("/")[0])
+        if tags:
+            self._refuse_links(repository, layout.tags_folder(repository))
         return await self._served.delete_manifest(repository, digest, tags)
 
     async def delete_tag(self, repository: str, tag: str, digest: Digest) -> bool:
@@ -95,8 +104,13 @@ class ServedStorage:
         Raises LockedError where the storage is being collected, StorageError where the tag moved or cannot be deleted.
         """
         if self._server_deletes_tags:
+            self._refuse_links(repository, layout.tags_folder(repository))
             return await self._served.delete_tag(repository, tag, digest)
         return await self._stored.delete_tag(repository, tag, digest)
+
+    def _refuse_links(self, repository: str, folder: str) -> None:
+        if is_behind_symbolic_link(self._storage.name, folder):
+            raise through_link(folder)
 
     async def preflight(self, plan: Plan) -> ServedAbility:
         """Ask the server, and prove that it works on this storage. Raises PreflightError, UsageError."""

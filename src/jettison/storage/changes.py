@@ -125,7 +125,7 @@ class LocalChanges:
                     return False
                 aside = f"{layout.ASIDE}{secrets.token_hex(8)}"
                 if _is_link(tags, tag):
-                    raise _through_link(f"{layout.tags_folder(repository)}/{tag}")
+                    raise through_link(f"{layout.tags_folder(repository)}/{tag}")
                 try:
                     os.rename(tag, aside, src_dir_fd=tags, dst_dir_fd=manifests)
                 except FileNotFoundError:
@@ -177,7 +177,7 @@ class LocalChanges:
                 folder = None
             except OSError as error:
                 if error.errno in _SYMBOLIC:
-                    raise _through_link(path) from error
+                    raise through_link(path) from error
                 raise
             yield folder
         except OSError as error:
@@ -232,7 +232,7 @@ def _unlink_link(folder: int, name: str) -> bool:
         return False
     except OSError as error:
         if error.errno in _SYMBOLIC:
-            raise _through_link(name) from error
+            raise through_link(name) from error
         raise
     try:
         os.unlink("link", dir_fd=inner)
@@ -302,7 +302,8 @@ def _is_link(folder: int, name: str) -> bool:
         return False
 
 
-def _through_link(path: str) -> StorageError:
+def through_link(path: str) -> StorageError:
+    """Return the error for what would be deleted through a symbolic link."""
     return StorageError(
         f"{layout.readable(path)}: a symbolic link leads there, and nothing is deleted through one; name the storage "
         "that it leads to, or replace the link by a bind mount"

@@ -28,6 +28,7 @@ from jettison.storage import layout
 from jettison.storage.files import is_absent, names_in, status
 from jettison.storage.local import LocalStorage
 from jettison.storage.roots import Roots
+from jettison.storage.symbolic import behind_symbolic_link, is_behind_symbolic_link
 
 STALE: Final = timedelta(days=7)
 """The age at which the registry's own purging takes uploads too (`storage.maintenance.uploadpurging.age`, 168h)."""
@@ -92,6 +93,9 @@ def _stale_uploads(storage: LocalStorage, name: str, now: datetime) -> list[Chor
         uploads = storage.uploads(name)
     except StorageError:
         return []
+    stale = [upload for upload in uploads if now - upload.started > STALE]
+    if stale and is_behind_symbolic_link(storage.name, layout.uploads_folder(name)):
+        return []
     return [
         Chore(
             ChoreKind.UPLOAD,
@@ -100,8 +104,7 @@ def _stale_uploads(storage: LocalStorage, name: str, now: datetime) -> list[Chor
             f"an upload begun on {upload.started:%Y-%m-%d} and never finished",
             upload.size,
         )
-        for upload in uploads
-        if now - upload.started > STALE
+        for upload in stale
     ]
 
 
@@ -160,10 +163,16 @@ class _Finder:
         return found
 
     def _links(self, name: str, unneeded: Iterable[DigestText]) -> list[Chore]:
-        return [
-            Chore(ChoreKind.LINK, name, digest, "no manifest of the repository needs this layer")
+        going = [
+            digest
             for digest in sorted(unneeded)
             if digest not in self._condemned and self._is_old(layout.layer_link(name, Digest(digest)))
+        ]
+        behind = behind_symbolic_link(self._root, name, going) if going else ()
+        return [
+            Chore(ChoreKind.LINK, name, digest, "no manifest of the repository needs this layer")
+            for digest in going
+            if digest not in behind
         ]
 
     def _tag_folders(self, name: str, holding: Holding) -> list[Chore]:

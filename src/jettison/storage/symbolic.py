@@ -8,12 +8,15 @@ import stat
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-from jettison.collect.quarantine import Suspect
-from jettison.collect.references import DigestText
+from jettison.collect.packed import DigestText
 from jettison.oci.problem import Problem
 from jettison.storage import layout
 from jettison.storage.files import is_absent, open_folder, open_own_folder
+
+if TYPE_CHECKING:
+    from jettison.collect.quarantine import Suspect
 
 
 def behind_symbolic_link(root: str, repository: str, digests: Iterable[DigestText]) -> frozenset[DigestText]:
@@ -39,9 +42,20 @@ def behind_symbolic_link(root: str, repository: str, digests: Iterable[DigestTex
     return frozenset(found)
 
 
+def is_behind_symbolic_link(root: str, folder: str) -> bool:
+    """Whether a symbolic link leads to a folder below `root`, wherever on the way it stands; or that cannot be told."""
+    try:
+        os.close(_own(root, folder))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def reachable_directly(
-    root: str, suspects: Sequence[Suspect], linked: AbstractSet[str] = frozenset()
-) -> tuple[tuple[Suspect, ...], tuple[Problem, ...]]:
+    root: str, suspects: "Sequence[Suspect]", linked: AbstractSet[str] = frozenset()
+) -> "tuple[tuple[Suspect, ...], tuple[Problem, ...]]":
     """Return the suspects none of whose layer links lies behind a symbolic link, and why the others stay.
 
     `linked` are repositories that are known to lie behind one.
