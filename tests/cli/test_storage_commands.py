@@ -201,6 +201,14 @@ def test_a_plan_loads_little_and_begins_no_history(tree: Path, command: Command)
         assert documented(*plan, loads=("sqlalchemy",))["actions"] == first["actions"]
 
 
+@pytest.mark.parametrize(
+    "words", ["usage", "forecast --keep 1", f"explain {APP}:2.0 --keep 1"], ids=lambda text: text.split()[0]
+)
+def test_what_only_looks_at_a_storage_loads_little_and_begins_no_history(words: str, tree: Path) -> None:
+    documented(*words.split(), "--storage", str(tree), "--offline", "--json")
+    assert not Path(os.environ["XDG_STATE_HOME"]).exists()
+
+
 def test_a_dry_run_writes_nothing_and_loads_little(tree: Path, tmp_path: Path) -> None:
     before = listing(tree)
     told = documented("gc", "--storage", str(tree), "--offline", "--dry-run", "--json")

@@ -163,13 +163,38 @@ assert not any(name.split(".")[0] == "alembic" for name in sys.modules)
     subprocess.run([sys.executable, "-c", program, file], check=True)
 
 
-def test_the_package_and_its_values_import_no_database() -> None:
+def test_whether_anything_can_be_known_is_told_by_the_file(file: Path) -> None:
+    history = History.open(file)
+    told = [history.may_know]
+    assert history.runs() == []
+    told.append(history.may_know)
+    history.begin_run(REGISTRY, "plan")
+    told.append(history.may_know)
+    assert told == [False, False, True], "reading makes nothing"
+    history.close()
+    assert History.open(f"sqlite:///{file.parent}/none.db").may_know, "nobody looks behind a URL"
+
+
+def test_a_folder_that_cannot_be_entered_may_hold_a_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    history = History.open(tmp_path / "history.db")
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert history.may_know
+
+
+def test_the_package_and_its_values_import_no_database(file: Path) -> None:
     program = """
 import sys
 import jettison.history, jettison.history.model, jettison.history.lock, jettison.history.state
+from jettison.history.store import History
+history = History.open(sys.argv[1])
+assert history.name == sys.argv[1] and not history.may_know
+history.close()
 assert not any(name.split(".")[0] in ("sqlalchemy", "alembic", "sqlite3") for name in sys.modules)
 """
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program, file], check=True)
 
 
 def test_a_newer_database_is_refused_by_name(file: Path) -> None:
