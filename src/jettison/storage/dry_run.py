@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
+from itertools import starmap
 from typing import Any, Final, NamedTuple
 
 from jettison.collect.decide import unreachable
@@ -68,20 +69,23 @@ class DryRun:
         """
         self._memory.load()
         names = list(names)
-        shares = in_shares(self._look_at, names, self._processes)
-        settled: list[Settled] = []
-        fresh: dict[DigestText, References] = {}
-        for start, (found, read) in enumerate(shares):
-            settled += filter(None, map(self._take, names[start :: len(shares)], found))
-            fresh.update((digest, References(*references)) for digest, references in read.items())
+        settled, fresh = self._taken(names, in_shares(self._look_at, names, self._processes))
         if fresh:
             self._known.remember(fresh, whole=False)
         return settled
 
+    def _taken(self, names: list[str], shares: list[_Found]) -> tuple[list[Settled], dict[DigestText, References]]:
+        settled: list[Settled] = []
+        fresh: dict[DigestText, References] = {}
+        for start, (found, read) in enumerate(shares):
+            settled += filter(None, map(self._take, names[start :: len(shares)], found))
+            fresh.update(zip(read, starmap(References, read.values()), strict=True))
+        return settled, fresh
+
     def _look_at(self, share: Sequence[str]) -> _Found:
         settler = _Settler(self._storage, self._known, self._memory)
         found = [settler.settle(name) for name in share]
-        return found, {digest: tuple(references) for digest, references in settler.fresh.items()}
+        return found, dict(zip(settler.fresh, map(tuple, settler.fresh.values()), strict=True))
 
     def _take(self, name: str, found: Entry | None) -> Settled | None:
         """Remember what was found of a repository, and return it."""

@@ -77,15 +77,19 @@ class ReferenceCache:
         before = self._loaded()
         kept = {digest: before[digest] for digest in self._used if digest in before} if whole else dict(before)
         for digest, references in entries.items():
-            is_plain = digest.startswith("sha256:") and not any(references[1:])
-            kept[digest] = references.packed if is_plain else _line(references)
+            packed, others, manifests, named = references
+            is_plain = not (others or manifests or named) and digest.startswith("sha256:")
+            kept[digest] = packed if is_plain else _line(references)
         try:
             cache_file.write(self.path, _HEADING, _encoded(kept))
         except OSError as error:
             text = f"what was read of manifests could not be kept in {self.path}: {error.strerror or error}"
             self.problem = Problem("cache", text, blocks=False)
-        self._kept = kept
-        self._used |= kept.keys()
+        if whole:
+            self._kept = kept
+            self._used |= kept.keys()
+        else:  # whoever asks for a part only should not carry all of it from here on
+            self._kept = None
 
     def _loaded(self) -> dict[DigestText, _Kept]:
         if self._kept is None:
