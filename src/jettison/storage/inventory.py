@@ -211,6 +211,7 @@ class _Reading:
             self._known_configs.remember(fresh)
 
     def _finished(self, draft: _Draft, leftovers: Mapping[str, Collection[Digest]]) -> Repository:
+        told: set[Problem] = set()  # images may share a config
         for digest, manifest in list(draft.manifests.items()):
             if digest not in self._stored:  # known from an earlier run, but gone from the disk
                 del draft.manifests[digest]
@@ -219,7 +220,8 @@ class _Reading:
                 facts = self._facts.get(manifest.config.digest)
                 if isinstance(facts, ConfigFacts):
                     draft.facts[manifest.config.digest] = facts
-                elif facts is not None and facts not in draft.problems:
+                elif facts is not None and facts not in told:
+                    told.add(facts)
                     draft.problems.append(facts)
         tagged = {tag.digest for tag in draft.tags}
         return Repository(
