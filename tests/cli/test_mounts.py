@@ -168,3 +168,24 @@ def test_a_read_only_storage_is_refused_with_the_way_out(root: Path, command: Co
                 assert "ead-only file system" in told.message
                 assert "mount it writable" in told.message
     assert seen(root) == before
+
+
+@pytest.mark.parametrize("now", [(), ("--now",)])
+def test_a_repository_that_cannot_be_written_keeps_what_it_links_and_the_others_go(
+    root: Path, command: Command, now: tuple[str, ...]
+) -> None:
+    other = image(seed="other")
+    StorageTree(root).add(OTHER, other, [], LONG_AGO)
+    shutil.rmtree(root / layout.revision_link(OTHER, other.digest).rpartition("/")[0])
+    links = root / layout.layers_folder(APP)
+    with missing_part_skips(), bind(links, links, read_only=True):
+        for _ in range(2):
+            told = command("gc", "--storage", root, *OFFLINE, *now, "--json")
+            assert told.status == 4, told
+            texts = [each["text"] for each in told.document["collection"]["problems"]]
+            assert any(text.startswith(f"{APP}: blobs that are linked there stay") for text in texts), texts
+            assert data(root, LAYER).exists()
+            assert not data(root, other.blobs[1].digest).exists()
+    assert command("gc", "--storage", root, *OFFLINE, *now).status == 0
+    assert not data(root, LAYER).exists()
+    assert_kept(root)

@@ -12,7 +12,7 @@ order, and what is left when the process is killed after each step (docs/crash-t
 5. move the data. Killed here: part is in quarantine, the rest is unreachable still, and goes with the next run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from jettison.app.collection_report import CollectionReport
@@ -22,7 +22,10 @@ from jettison.collect.decide import Condemned
 from jettison.collect.quarantine import Collected, Link, Suspect
 from jettison.collect.references import DigestText
 from jettison.collect.safety import Margins
+from jettison.errors import StorageError
+from jettison.oci.problem import Problem
 from jettison.storage.changes import LocalChanges
+from jettison.storage.layout import readable
 from jettison.storage.lease import Lease
 from jettison.storage.links import find_links, links_by_repository
 from jettison.storage.local import LocalStorage
@@ -130,8 +133,7 @@ class OfflineCollector:
         collected = self._quarantine.begin(suspects, run=self._run, begun=begun, until=until, online=False)
         self.report.collection = collected.id
         self._step("written-down")
-        self._unlink(collected)
-        self._move(collected)
+        self._move(collected, self._unlink(collected))
 
     def _with_carried(self, digest: DigestText, links: tuple[Link, ...]) -> tuple[Link, ...]:
         """Add the links that a killed run removed and had written down."""
@@ -148,18 +150,32 @@ class OfflineCollector:
         self.report.problems += problems
         return going
 
-    def _unlink(self, collected: Collected) -> None:
-        """4. Remove links and left-over folders of links, repository after repository."""
+    def _unlink(self, collected: Collected) -> list[Suspect]:
+        """4. Remove links and left-over folders of links, repository after repository. Return what may be moved.
+
+        Where the system refuses, what that repository links stays; the others go on.
+        """
         by_repository = links_by_repository(link for suspect in collected.suspects for link in suspect.links)
+        refusing: set[str] = set()
         for repository, links in sorted(by_repository.items()):
-            self._changes.remove_layer_links(repository, [link.digest for link in links])
+            try:
+                self._changes.remove_layer_links(repository, [link.digest for link in links])
+            except StorageError as error:
+                refusing.add(repository)
+                text = f"{readable(repository)}: blobs that are linked there stay: {error}"
+                self.report.problems.append(Problem("refused", text))
             self._step("unlinked-one")
         self._step("unlinked")
+        if not refusing:
+            return list(collected.suspects)
+        going = [each for each in collected.suspects if not any(link.repository in refusing for link in each.links)]
+        self.report.given_up += len(collected.suspects) - len(going)
+        return going
 
-    def _move(self, collected: Collected) -> None:
+    def _move(self, collected: Collected, unlinked: Sequence[Suspect]) -> None:
         """5. Move the data aside."""
-        total = len(collected.suspects)
-        for done, moved in enumerate(self._quarantine.move_in(collected, collected.suspects), start=1):
+        total = len(unlinked)
+        for done, moved in enumerate(self._quarantine.move_in(collected, unlinked), start=1):
             self._progress(done, total)
             if moved.problem is None:
                 self.report.quarantined += 1

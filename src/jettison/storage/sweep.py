@@ -19,8 +19,10 @@ from typing import NamedTuple
 
 from jettison.collect.decide import Condemned
 from jettison.collect.packed import DigestText
+from jettison.errors import StorageError
 from jettison.oci.problem import Problem
 from jettison.storage.contract import StorageReader, StorageWriter
+from jettison.storage.layout import readable
 from jettison.storage.symbolic import behind_symbolic_link, told
 
 
@@ -43,7 +45,8 @@ def sweep(
 ) -> Swept:
     """Remove what is condemned. `stop` is asked between blobs; `progress` is given blobs done and all of them.
 
-    Raises StorageError where layer links cannot be removed; no data has been removed then.
+    Where layer links of a repository cannot be removed, the blobs that it links stay. Raises StorageError where nothing
+    can be removed at all.
     """
     changes.check()
     links, kept, problems = _remove_links(storage, changes, {blob.digest for blob in condemned.blobs})
@@ -68,8 +71,8 @@ def _remove_links(
 ) -> tuple[int, set[DigestText], list[Problem]]:
     """Remove the layer links of all that is condemned, and return how many there were.
 
-    Also returned are the blobs that must stay, since a symbolic link leads to a repository that links them and its
-    links cannot be removed.
+    Also returned are the blobs that must stay, since links of them cannot be removed: a symbolic link leads there, or
+    the system refuses.
     """
     listing = storage.repositories()
     problems: list[Problem] = []
@@ -87,5 +90,9 @@ def _remove_links(
             stay = {layers.stored_as.get(digest, digest) for digest in behind}
             kept |= stay
             problems.append(told(name, len(stay)))
-        links += changes.remove_layer_links(name, going - behind)
+        try:
+            links += changes.remove_layer_links(name, going - behind)
+        except StorageError as error:
+            kept |= {layers.stored_as.get(digest, digest) for digest in going}
+            problems.append(Problem("refused", f"{readable(name)}: blobs that are linked there stay: {error}"))
     return links, kept, problems
