@@ -85,6 +85,18 @@ def test_on_2_8_an_expired_tag_of_a_kept_digest_stays_and_the_plan_says_why() ->
     assert "latest needs the same manifest" in stay.reason.text
 
 
+def test_on_2_8_the_last_tag_of_an_image_that_outlives_it_stays() -> None:
+    stock = inventory(repository("app", {"1.0": image(seed="old"), "2.0": image(seed="new")}))
+    text = (
+        "policies: [{repositories: '**', rules: [{tags: '*', keep: {newest: 1, by: name}}], images_outlive_tags: true}]"
+    )
+    policy = parse_policy(text, "policy.yaml")
+    plan = build_plan(stock, decide(stock, policy, NOW), policy="test", limits=Limits(), server=V2, now=NOW)
+    (stay,) = plan.stays
+    assert (plan.actions, stay.tag) == ((), "1.0")
+    assert "its image stays (untagged, and the policy does not mention untagged manifests)" in stay.reason.text
+
+
 def test_on_3_x_that_tag_goes_alone() -> None:
     shared = image(seed="shared")
     stock = inventory(repository("app", {"1.0": shared, "latest": shared, "2.0": image(seed="new")}))

@@ -136,7 +136,8 @@ class _RepositoryBuilder:
 
     def _why_it_stays(self, expired: TagDecision) -> str:
         others = [each.tag.name for each in self._tags[expired.tag.digest] if each.kept]
-        needs = f"{others[0]} needs the same manifest" if others else "its manifest is needed"
+        stays = self._decided.manifests[expired.tag.digest].reason.text
+        needs = f"{others[0]} needs the same manifest" if others else f"its image stays ({stays})"
         return f"expired ({expired.reason.text}), but {needs} and this server cannot delete a tag alone"
 
     def _delete_manifest(self, digest: Digest, tags: Sequence[TagDecision]) -> Action:
