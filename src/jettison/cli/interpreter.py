@@ -1,10 +1,12 @@
 """How Python is set up where the command line is all that runs in a process; elsewhere it is left alone."""
 
 import gc
+import io
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -16,13 +18,28 @@ _is_own_process = False
 
 
 def set_up_interpreter() -> None:
-    """Look for cycles seldom: an inventory is millions of values without any, and walking them costs a tenth of a plan.
+    """Write through a buffer, and look for cycles seldom.
 
-    What cycles there are (exceptions, closed connections) are few and small.
+    An inventory is millions of values without any cycle, and walking them costs a tenth of a plan. What cycles there
+    are (exceptions, closed connections) are few and small.
     """
     global _is_own_process  # noqa: PLW0603  (a fact about the process, which has one)
     _is_own_process = True
     gc.set_threshold(_ALLOCATIONS, 50, 100)
+    sys.stdout = _buffered(sys.stdout)
+    sys.stderr = _buffered(sys.stderr)
+
+
+def _buffered(stream: TextIO) -> TextIO:
+    """Return a stream that writes all that it is given, each line at once.
+
+    Where Python was told to write without a buffer (PYTHONUNBUFFERED, as images of containers set it), it loses what a
+    write left over that was interrupted, by Ctrl-Z or a frozen container: a plan would be cut short, with status 0.
+    """
+    if not isinstance(getattr(stream, "buffer", None), io.RawIOBase):
+        return stream
+    file = os.fdopen(stream.fileno(), "wb", closefd=False)
+    return io.TextIOWrapper(file, encoding=stream.encoding, errors=stream.errors, line_buffering=True)
 
 
 def end_interpreter() -> None:
