@@ -1,18 +1,17 @@
 """How garbage is collected: the options of `gc` and `run`."""
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
+from jettison.cli.grouped_options import CommandT, grouped
 from jettison.errors import UsageError
 
 if TYPE_CHECKING:
     from jettison.collect.safety import Barriers, Margins
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 # A parser of its own: settling takes fractions of a second, and the policy's would load all of its patterns.
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)?")
@@ -73,15 +72,4 @@ def collection_options(function: CommandT) -> CommandT:
             help="Also remove stale uploads, empty repositories and the like (default).",
         ),
     ]
-
-    def wrapped(**values: Any) -> Any:
-        fields = {name: values.pop(name) for name in CollectionChoice._fields}
-        return function(collecting=CollectionChoice(**fields), **values)
-
-    wrapped.__doc__ = function.__doc__
-    wrapped.__name__ = function.__name__
-    made: Any = wrapped
-    made.__click_params__ = list(getattr(function, "__click_params__", []))
-    for option in reversed(options):
-        made = option(made)
-    return cast("CommandT", made)
+    return grouped(function, "collecting", CollectionChoice, options)

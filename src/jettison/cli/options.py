@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from jettison.cli.grouped_options import CommandT, grouped
 from jettison.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from jettison.history.store import History
     from jettison.policy.model import Policy
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -96,12 +96,7 @@ def connection_options(function: CommandT) -> CommandT:
         click.option("--registry-config", type=_FILE, metavar="FILE", help="The registry's own config.yml."),
     ]
 
-    def wrapped(**values: Any) -> Any:
-        fields = {name: values.pop(name) for name in Connection._fields if name in values}
-        fields.setdefault("registry", None)
-        return function(connection=Connection(**fields), **values)
-
-    return cast("CommandT", _with(options, wrapped, function))
+    return grouped(function, "connection", Connection, options, registry=None)
 
 
 def storage_options(function: CommandT) -> CommandT:
@@ -196,11 +191,7 @@ def policy_options(function: CommandT) -> CommandT:
         click.option("--allow-last-image", is_flag=True, help="Let a repository lose all its tags."),
     ]
 
-    def wrapped(**values: Any) -> Any:
-        fields = {name: values.pop(name) for name in PolicyChoice._fields}
-        return function(choice=PolicyChoice(**fields), **values)
-
-    return cast("CommandT", _with(options, wrapped, function))
+    return grouped(function, "choice", PolicyChoice, options)
 
 
 def registry_argument(function: CommandT) -> CommandT:
@@ -253,13 +244,3 @@ def confirm(question: str, *, yes: bool) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"{question} There is no terminal to ask on: add --yes")
     click.confirm(question, abort=True, err=True)
-
-
-def _with(options: Sequence[Callable[[Any], Any]], wrapped: Any, function: Any) -> Any:
-    """Give `wrapped` the options and what click finds on `function`: its own parameters and its help."""
-    wrapped.__doc__ = function.__doc__
-    wrapped.__name__ = function.__name__
-    wrapped.__click_params__ = list(getattr(function, "__click_params__", []))
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped
