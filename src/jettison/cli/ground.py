@@ -83,21 +83,21 @@ class Ground(NamedTuple):
 
     def known_server(self) -> "KnownServer | None":
         """Return version and storage driver as the running registry tells; None where nothing can."""
+        if self.running is None:
+            return None
         from jettison.app.registries import KnownServer
         from jettison.control.status import read_status
 
-        if self.running is None:
-            return None
         status = read_status(self.running)
         return KnownServer(status.version, status.configuration.driver)
 
     def server_facts(self) -> "ServerFacts | None":
         """Return what control tells of the server process. Raises UsageError where our collector may not work."""
+        if self.running is None:
+            return None
         from jettison.app.find_storage import engine_is_here
         from jettison.app.serving import server_facts
 
-        if self.running is None:
-            return None
         return server_facts(self.running, is_here=self.kind != "docker" or engine_is_here())
 
     def configured(self) -> "list[Access]":

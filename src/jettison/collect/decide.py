@@ -28,6 +28,8 @@ class Young(NamedTuple):
 
 
 _MADE_BY_DECIDE: Final = object()
+_AT_ONCE: Final = 10_000
+"""Candidates that are looked up together: more take more memory, fewer more looks at all that is reachable."""
 
 
 class Condemned:
@@ -53,7 +55,9 @@ def decide(candidates: Iterable[StoredBlob], mark: CompleteMark, now: datetime, 
     period, even none.
     """
     candidates = list(candidates)
-    needed = mark.reachable.among(blob.digest for blob in candidates)
+    needed: set[DigestText] = set()
+    for start in range(0, len(candidates), _AT_ONCE):
+        needed |= mark.reachable.among(blob.digest for blob in candidates[start : start + _AT_ONCE])
     condemned: list[StoredBlob] = []
     young = young_size = 0
     youngest = now - margins.grace

@@ -20,6 +20,8 @@ class Digest(str):
 
     def __new__(cls, text: str) -> Self:
         """Parse `text`, or raise ValueError."""
+        if type(text) is cls:
+            return text
         if _REGISTERED.fullmatch(text) is None:
             raise ValueError(f"{text[:200]!r} is no digest: expected sha256:, sha384: or sha512: and lower-case hex")
         return str.__new__(cls, text)
