@@ -68,6 +68,16 @@ def test_a_platform_of_two_indexes_goes_with_neither_while_one_stays() -> None:
     assert gone(decided(repo, "platforms: {of_expired: {keep: {nothing: true}}}")) == {going.digest}
 
 
+def test_an_index_that_refers_to_its_own_child_keeps_its_other_platforms() -> None:
+    child, other = image(seed="child"), image(seed="other")
+    top = index([child, other], subject=child)
+    repo = stored({"amd64": other}, top)
+    decisions = decided(repo, "enabled: true")
+    assert [each.tag.name for each in decisions.tags if not each.kept] == ["amd64"]
+    assert gone(decisions) == set()
+    assert decisions.manifests[other.digest].reason.code == "child-of-kept"
+
+
 def test_a_referrer_outlives_its_subject_and_does_not_hold_it() -> None:
     subject = image(seed="subject")
     young, old = artifact([b"young"], subject=subject), artifact([b"old"], subject=subject)

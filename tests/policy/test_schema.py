@@ -60,6 +60,7 @@ def test_it_knows_every_key_that_the_parser_knows() -> None:
         (parse._DEFAULTS, SCHEMA["properties"]["defaults"]),
         (parse._POLICY, definitions["policy"]),
         (parse._RULE, definitions["rule"]),
+        (parse._REFERRERS, definitions["referrers"]),
         ((*parse_clauses._CLAUSES, *parse_clauses._OPTIONS), definitions["keep"]),
         (parse_selectors._KINDS, definitions["selector"]["anyOf"][1]),
     ):
@@ -146,6 +147,8 @@ def test_it_refuses_what_the_parser_refuses(keep: str) -> None:
         "policies: [{repositories: '**', untagged: {newest: 1}}]",
         "policies: [{repositories: [], untagged: {keep: {newest: 1}}}]",
         "policies: [{repositories: '**', untagged: {keep: {newest: 1}}, limits: {deletions: many}}]",
+        "policies: [{repositories: '**', rules: [{tags: '*', keep: {newest: 1}}], images_outlive_tags: maybe}]",
+        "policies: [{repositories: '**', untagged: {keep: {newest: 1}}, platforms: {of_kept: {keep: {newest: 1}}}}]",
         "protect: [latest]\npolicies: [{repositories: '**', untagged: {keep: {newest: 1}}}]",
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Repository, Tag
-from jettison.oci.manifest import Kind, Manifest
+from jettison.oci.manifest import Descriptor, Kind, Manifest
 from jettison.policy.clause import (
     AllOf,
     AnyOf,
@@ -27,7 +27,7 @@ from jettison.policy.clause import (
 from jettison.policy.decision import RepositoryDecisions
 from jettison.policy.evaluate import decide_repository
 from jettison.policy.in_use import InUse
-from jettison.policy.model import Counts, Policy, RepositoryPolicy, Rule, Unit
+from jettison.policy.model import Counts, Policy, Referrers, RepositoryPolicy, Rule, Unit
 from jettison.policy.pattern import Glob, Regex, RepositoryPatterns, TagPattern, VersionPattern
 from jettison.policy.selectors import Untagged
 from jettison.testing.inventories import NOW
@@ -113,7 +113,30 @@ def policies(draw: st.DrawFn, clauses: st.SearchStrategy[Clause] = CLAUSES) -> P
     unit = draw(st.sampled_from(list(Unit)))
     protect = draw(st.sampled_from([(), (Glob("x"),)]))
     mine = RepositoryPolicy(ANYWHERE, rules, untagged if unit is Unit.TAG else None, unit=unit)
+    if unit is Unit.TAG:
+        mine = replace(mine, images_outlive_tags=draw(st.booleans()))
     return Policy((mine,), protect)
+
+
+@st.composite
+def families(draw: st.DrawFn) -> Repository:
+    """Return a repository in which images are indexes of later ones, or refer to any, also to what is not there."""
+    repo = draw(repositories())
+    descriptors = {each: Descriptor("", each, 0) for each in [*DIGESTS, Digest.of(b"gone")]}
+    manifests: dict[Digest, Manifest] = {}
+    for number, digest in enumerate(DIGESTS):
+        later = DIGESTS[number + 1 :]
+        children = draw(st.lists(st.sampled_from(later), max_size=2, unique=True)) if later else []
+        subject = draw(st.none() | st.sampled_from([each for each in descriptors if each != digest]))
+        manifests[digest] = Manifest(
+            digest,
+            "",
+            0,
+            Kind.INDEX if children else Kind.IMAGE,
+            children=tuple(descriptors[each] for each in children),
+            subject=None if subject is None else descriptors[subject],
+        )
+    return replace(repo, manifests=manifests)
 
 
 def of_one_rule(clause: Clause, unit: Unit = Unit.TAG) -> Policy:
@@ -141,7 +164,8 @@ def test_the_order_in_which_a_source_lists_things_decides_nothing(repo: Reposito
 
 @given(repositories(), policies(), st.dictionaries(st.sampled_from(NAMES), st.just("a pod"), max_size=1))
 def test_an_images_tags_all_go_or_all_stay(repo: Repository, by: Policy, used: dict[str, str]) -> None:
-    of_images = Policy(tuple(replace(each, unit=Unit.IMAGE, untagged=None) for each in by.policies), by.protect)
+    whole = [replace(each, unit=Unit.IMAGE, untagged=None, images_outlive_tags=False) for each in by.policies]
+    of_images = Policy(tuple(whole), by.protect)
     decisions = decide_repository(repo, of_images, NOW, InUse({"app": used}))
     for digest in DIGESTS:
         assert len({each.kept for each in decisions.tags if each.tag.digest == digest}) <= 1
@@ -149,7 +173,26 @@ def test_an_images_tags_all_go_or_all_stay(repo: Repository, by: Policy, used: d
         assert decisions.manifests[each.tag.digest].kept is each.kept
 
 
-@given(repositories(), policies())
+@given(families(), policies(), CLAUSES, CLAUSES)
+@settings(max_examples=200)
+def test_what_is_spared_is_whole_and_takes_nothing_away(
+    repo: Repository, by: Policy, platforms: Clause, of_expired: Clause
+) -> None:
+    sparing = replace(by.policies[0], platforms=platforms, referrers=Referrers(of_expired=of_expired))
+    before = decide_repository(repo, by, NOW)
+    after = decide_repository(repo, Policy((sparing,), by.protect), NOW)
+    assert set(after.order) <= set(before.order)
+    assert expired(after) <= expired(before)
+    for digest, decision in after.manifests.items():
+        if decision.kept and before.manifests[digest].kept is False:
+            assert decision.reason.rule in ("platforms", "referrers") or "-of-kept" in decision.reason.code
+        if decision.kept:
+            assert all(after.manifests[child.digest].kept for child in repo.manifests[digest].children)
+    for each in after.tags:
+        assert after.manifests[each.tag.digest].kept or not each.kept
+
+
+@given(families(), policies())
 def test_a_kept_tag_keeps_its_digest(repo: Repository, by: Policy) -> None:
     decisions = decide_repository(repo, by, NOW)
     assert all(decisions.manifests[each.tag.digest].kept for each in decisions.tags if each.kept)

@@ -65,6 +65,11 @@ def decide_repository(
         needed = graph.needed(roots.kept, without=dropped)
     expired = roots.expired | dropped if dropped else roots.expired
     followed = graph.dependents(expired)
+    # What neither walk reaches stays, and so does what that needs: an index that refers to its own child belongs to the
+    # child, and that to the index, so nobody decides either.
+    untouched = [digest for digest in repository.manifests if digest not in needed and digest not in followed]
+    if untouched:
+        needed = graph.needed(untouched, without=dropped) | needed
     staying = roots.kept
     if applying is not None and (applying.platforms is not None or applying.referrers.of_expired is not None):
         leaving = {digest: need for digest, need in followed.items() if digest not in needed}
