@@ -206,7 +206,7 @@ def _running(connection: Connection, access: "Access | None") -> "tuple[str, Run
     """Return how the running registry is reached (docker, systemd, command or file), and it."""
     if access is None and connection.control is None and connection.registry_config is None:
         return "", None
-    from jettison.cli.work import control_text, running_registry
+    from jettison.cli.running import control_text, running_registry
 
     given = control_text(connection, access)
     if given is None:

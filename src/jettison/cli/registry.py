@@ -41,7 +41,7 @@ def status(connection: Connection, *, as_json: bool) -> int:
     configuration in force is shown: the server's file, overridden by its REGISTRY_* environment.
     """
     from jettison.cli.output import print_json
-    from jettison.cli.work import running_registry
+    from jettison.cli.running import running_registry
     from jettison.control.status import read_status
 
     access = connection.access() if _names_a_registry(connection) else None
@@ -162,7 +162,7 @@ def _names_a_registry(connection: Connection) -> bool:
 
 
 def _required(connection: Connection) -> "RunningRegistry":
-    from jettison.cli.work import running_registry
+    from jettison.cli.running import running_registry
     from jettison.errors import UsageError
 
     running = running_registry(connection, connection.access() if _names_a_registry(connection) else None)

@@ -1,9 +1,9 @@
 """What the commands that plan have in common: from options to a plan."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from jettison.cli.interrupt import Interruption, run_interruptibly
 from jettison.cli.options import Connection, PolicyChoice
@@ -11,11 +11,9 @@ from jettison.cli.output import progress_on_terminal
 from jettison.cli.use_options import UseChoice
 
 if TYPE_CHECKING:
-    from jettison.app.access import Access
     from jettison.app.registries import KnownServer
     from jettison.app.use import Use
     from jettison.cli.ground import Ground
-    from jettison.control.running import RunningRegistry
     from jettison.history.store import History
     from jettison.plan.model import Plan
     from jettison.policy.model import Limits, Policy
@@ -95,30 +93,3 @@ def plan_once(
     """Plan, and return the plan with the brakes in force."""
     work = prepare(connection, choice, delete_by, use)
     return work.plan(connection.open_history(), now, with_kept=with_kept), work.policy.limits
-
-
-def control_text(connection: Connection, access: "Access | None") -> object:
-    """Return what `--control`, `--registry-config` or the configuration say, in this order; None without them."""
-    import msgspec
-
-    if connection.control is not None:
-        return connection.control
-    if connection.registry_config is not None:
-        return f"file:{connection.registry_config}"
-    if access is None:
-        return None
-    entry = access.entry
-    if entry.control is not None:
-        return entry.control if isinstance(entry.control, str) else msgspec.to_builtins(entry.control)
-    return f"file:{entry.registry_config}" if entry.registry_config is not None else None
-
-
-def running_registry(connection: Connection, access: "Access | None") -> "RunningRegistry | None":
-    """Reach the running registry as `--control`, `--registry-config` or the configuration say; None without them."""
-    given = control_text(connection, access)
-    if given is None:
-        return None
-    from jettison.control.target import connect, parse_target
-
-    target = parse_target(given if isinstance(given, str) else cast("Mapping[str, object]", given))
-    return connect(target, url=access.name if access is not None else None)
