@@ -1,11 +1,12 @@
 """How the running registry is reached, as the options and the configuration say."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from jettison.cli.options import Connection
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jettison.app.access import Access
     from jettison.control.running import RunningRegistry
 
