@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from tests.app.undoing import seen
 from tests.cli.commands import Command
-from tests.conftest import missing_part_skips
+from tests.conftest import MakeRegistry, missing_part_skips
 
 from jettison.storage import layout
-from jettison.testing.images import image
+from jettison.testing.connection import Connection
+from jettison.testing.images import image, pull, push
 from jettison.testing.mounts import fill_bytes, fill_inodes, tmpfs
 from jettison.testing.storage_tree import StorageTree
 
@@ -103,3 +104,31 @@ def test_on_a_full_disk_it_says_what_to_do_and_collects_with_the_history_elsewhe
     empty(filler)
     assert command("gc", "--storage", root, *OFFLINE).status == 0
     assert seen(root)[APP][0] == {"2.0": NEW.digest}
+
+
+@FILLS
+def test_beside_a_registry_on_a_full_disk_it_collects_with_what_was_kept_free(
+    disk: Path, fill: Fill, command: Command, make_registry: MakeRegistry
+) -> None:
+    registry = make_registry("2.8", disk / "registry")
+    push(registry.url, APP, NEW, "2.0")
+    push(registry.url, APP, OLD, "1.0")
+    online = ("gc", registry.url, "--storage", registry.root, "--grace", "0", "--settle", "0.05s", "--yes")
+    assert command(*online).status == 0
+    with Connection(registry.url) as connection:
+        assert connection.ask("DELETE", f"/v2/{APP}/manifests/{OLD.digest}").status == 202
+    filler = fill(disk)
+    told = command(*online, "--now")
+    if fill is fill_inodes:
+        assert told.status == 1
+        assert "the disk of the storage" in told.message
+        assert "--offline --now" in told.message
+    else:
+        assert told.status == 0, told
+        assert not (registry.root / layout.blob_data(OLD.blobs[1].digest)).exists()
+    empty(filler)
+    assert command(*online, "--now").status == 0
+    assert not (registry.root / layout.blob_data(OLD.blobs[1].digest)).exists()
+    pull(registry.url, APP, "2.0")
+    push(registry.url, APP, OLD, "1.0")
+    pull(registry.url, APP, "1.0")

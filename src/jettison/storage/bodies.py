@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -22,7 +23,6 @@ import msgspec
 
 from jettison.collect.blob import StoredBlob
 from jettison.collect.references import DigestText
-from jettison.errors import StorageError
 from jettison.oci.manifest import LARGEST_MANIFEST
 from jettison.storage import layout
 from jettison.storage.contract import StorageReader
@@ -129,7 +129,7 @@ class WaitingBodies:
         processes started; none where nobody knows that.
 
         A server that started in the future shows that the clock was set back: what is noted then waits for the start
-        after that one. A file that is damaged only makes all wait anew. Raises StorageError where it cannot be written.
+        after that one. A file that is damaged or cannot be written (the disk is full), only makes all wait anew.
         """
         before = self._read()
         # Whatever the clock says, a process that runs now started before now.
@@ -140,20 +140,25 @@ class WaitingBodies:
                 continue
             noted = before.get(digest)
             notes[digest] = noted if noted is not None and noted.trace == trace else _Note(since, trace)
-        if notes != before:
-            self._write(notes)
+        if notes != before and not self._is_written(notes):
+            return frozenset()
         if started is None:
             return frozenset()
         return frozenset(digest for digest, note in notes.items() if note.since < started)
 
-    def _write(self, notes: Mapping[DigestText, _Note]) -> None:
+    def _is_written(self, notes: Mapping[DigestText, _Note]) -> bool:
         part = f"{self._path}.part"
         try:
             with open(part, "wb") as file:
                 file.write(msgspec.json.encode(notes, enc_hook=str))
             os.rename(part, self._path)
-        except OSError as error:
-            raise StorageError(f"{self._path} cannot be written: {error.strerror}") from error
+        except OSError:
+            # What was noted before is not true of all of them any more.
+            for path in (part, self._path):
+                with suppress(OSError):
+                    os.unlink(path)
+            return False
+        return True
 
     def _read(self) -> dict[DigestText, _Note]:
         try:

@@ -36,6 +36,8 @@ RECORD: Final = "record.json"
 RESERVE: Final = f"{layout.OWN}/reserve"
 RESERVED_BYTES: Final = 4 << 20
 """What is kept free for a record, so that a collection can begin on a full disk: 4 MiB hold some 20,000 blobs."""
+LENT_BYTES: Final = 256 << 10
+"""What is kept free beside it for the server, which must be able to begin an upload, to show that it works here."""
 _NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _LARGEST_RECORD: Final = 1 << 30
 
@@ -157,11 +159,13 @@ class Quarantine(QuarantineReader):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError:
             return
+        before = os.fstat(descriptor).st_size
         try:
-            if os.fstat(descriptor).st_size < RESERVED_BYTES:
-                os.posix_fallocate(descriptor, 0, RESERVED_BYTES)
+            if before < RESERVED_BYTES + LENT_BYTES:
+                os.posix_fallocate(descriptor, 0, RESERVED_BYTES + LENT_BYTES)
         except OSError:
-            os.ftruncate(descriptor, 0)
+            # What was kept until now is worth the more.
+            os.ftruncate(descriptor, before)
         finally:
             os.close(descriptor)
 
@@ -296,6 +300,20 @@ class Quarantine(QuarantineReader):
             os.fsync(file.fileno())
         os.rename(part, f"{folder}/{RECORD}")
         _flush(folder)
+
+
+def lend_space(root: str) -> None:
+    """Give a little of what is kept free to whoever writes next, where the disk of the storage at `root` is full."""
+    try:
+        descriptor = os.open(f"{root}/{RESERVE}", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.ftruncate(descriptor, max(0, min(RESERVED_BYTES, os.fstat(descriptor).st_size - LENT_BYTES)))
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
 
 
 def _unrecorded(name: str) -> Collected:
