@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 
+from jettison.history import reserve
 from jettison.testing.docker_engine import DockerEngine
 from jettison.testing.kubernetes_api import KubernetesApi
 from jettison.testing.programs import REGISTRY_VERSIONS, Missing, MissingPartError, RegistryVersion
@@ -60,6 +61,8 @@ def _nothing_of_the_user(_home: Path) -> Iterator[None]:
         "REGISTRY_AUTH_FILE": None,
         "JETTISON_CONFIG": None,
     }
+    # Megabytes for each test's history would fill the disk of those who keep the last runs' folders.
+    reserve.RESERVED_BYTES = 64 << 10
     before = {name: os.environ.get(name) for name in wanted}
     _set_environment(wanted)
     yield

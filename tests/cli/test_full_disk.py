@@ -10,6 +10,7 @@ from tests.app.undoing import seen
 from tests.cli.commands import Command
 from tests.conftest import MakeRegistry, missing_part_skips
 
+from jettison.history import reserve
 from jettison.storage import layout
 from jettison.testing.connection import Connection
 from jettison.testing.images import image, pull, push
@@ -80,11 +81,40 @@ def test_a_restore_from_quarantine_that_met_a_full_disk_is_finished_by_the_next(
     assert {str(blob.digest) for blob in OLD.blobs} <= blobs
 
 
+def test_the_journal_of_a_run_on_a_full_disk_has_what_was_kept_free(
+    root: Path, disk: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(disk / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(disk / "cache"))
+    monkeypatch.setattr(reserve, "RESERVED_BYTES", 1 << 20)
+    kept = disk / "state/jettison/history.db.reserve"
+    before = seen(root)
+    assert command("run", "--storage", root, "--keep", 1, *OFFLINE).status == 0
+    for words in (("undo",), ("run", "--keep", "1"), ("gc",), ("quarantine", "restore"), ("gc", "--now")):
+        assert kept.stat().st_size == 1 << 20
+        filler = fill_bytes(disk)
+        some = OFFLINE if words[0] in ("gc", "run") else ("--offline", "--yes")
+        told = command(*words, "--storage", root, *some)
+        if words == ("undo",) and told.status == 4:
+            # The journal was written, and what the storage had no space for comes with the next one.
+            empty(filler)
+            told = command(*words, "--storage", root, *some)
+        assert told.status == 0, (words, told)
+        if words == ("undo",):
+            assert seen(root) == before
+        if filler.exists():
+            empty(filler)
+        # With space again, any run keeps some.
+        assert command("gc", "--storage", root, *OFFLINE).status == 0
+    assert set(seen(root)[APP][0]) == {"2.0"}
+
+
 def test_on_a_full_disk_it_says_what_to_do_and_collects_with_the_history_elsewhere(
     root: Path, disk: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(disk / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(disk / "cache"))
+    monkeypatch.setattr(reserve, "RESERVED_BYTES", 0)
     assert command("run", "--storage", root, "--keep", 1, *OFFLINE).status == 0
     StorageTree(root).add(APP, LATER, [], LONG_AGO)
     shutil.rmtree(root / layout.revision_link(APP, LATER.digest).rpartition("/")[0])

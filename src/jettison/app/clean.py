@@ -59,6 +59,7 @@ def recorded_run(history: "History", registry: str, command: str) -> Iterator[Re
             _finish(recorder, INTERRUPTED if interrupted else FAILED, "interrupted" if interrupted else repr(error))
             raise
         _finish(recorder, recorder.status, recorder.message)
+        history.keep_space()
 
 
 def _finish(recorder: Recorder, status: int, message: str) -> None:

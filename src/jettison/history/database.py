@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from jettison.errors import HistoryError, UsageError
+from jettison.history.reserve import release
 from jettison.history.schema import REVISION, VERSION_TABLE, make_tables, version
 
 if TYPE_CHECKING:  # it takes a fortieth of a second to load, and few histories are in PostgreSQL
@@ -176,6 +177,8 @@ class Database:
 
     def _open(self) -> Engine:
         if self._engine is None:
+            if self._file is not None:
+                release(self._file)
             self._engine = _engine(self._url, self._lock_timeout, on_file=self._file is not None)
         return self._engine
 

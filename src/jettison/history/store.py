@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
+from jettison.history.reserve import keep
 from jettison.history.state import state_folder
 from jettison.pulls.spans import DEFAULT_GAP
 
@@ -70,6 +71,11 @@ class History:
             return self._file is None or self._file.exists()
         except OSError:  # whoever reads it is told why it cannot be
             return True
+
+    def keep_space(self) -> None:
+        """Keep some space free for the next run's journal, so that it can begin on a full disk. Never fails."""
+        if self._file is not None:
+            keep(self._file)
 
     @cached_property
     def manifests(self) -> "ManifestCache":
