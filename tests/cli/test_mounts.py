@@ -189,3 +189,18 @@ def test_a_repository_that_cannot_be_written_keeps_what_it_links_and_the_others_
     assert command("gc", "--storage", root, *OFFLINE, *now).status == 0
     assert not data(root, LAYER).exists()
     assert_kept(root)
+
+
+def test_only_what_was_tidied_up_is_told(root: Path, command: Command) -> None:
+    uploads = root / layout.uploads_folder(APP)
+    for name in ("a", "b", "c"):
+        (uploads / name).mkdir(parents=True)
+        (uploads / name / "startedat").write_text("2020-01-01T00:00:00Z")
+    with missing_part_skips(), bind(uploads / "b", uploads / "b", read_only=True):
+        told = command("gc", "--storage", root, *OFFLINE, "--json")
+        assert told.status == 4, told
+        collection = told.document["collection"]
+        removed = {each["name"] for each in collection["housekeeping"] if each["action"] == "remove-upload"}
+        assert removed == {"a", "c"}
+        assert [each.name for each in uploads.iterdir()] == ["b"]
+        assert any("Read-only file system" in each["text"] for each in collection["problems"])

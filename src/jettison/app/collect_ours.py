@@ -62,9 +62,10 @@ def collect_offline(
         )
         with _journalled(recorder, f"collection of {storage.name}, offline", collector.report):
             examined = collector.collect(purge_now=purge_now, housekeeping=housekeeping)
-        collector.report.problems += keep_house(Housekeeper(lease, storage), examined.chores, recorder)
+        chores, problems = keep_house(Housekeeper(lease, storage), examined.chores, recorder)
+        collector.report.problems += problems
     until = now() + margins.retention if collector.report.quarantined else None
-    return Collected(storage.name, False, collector.report, examined.chores, until)
+    return Collected(storage.name, False, collector.report, chores, until)
 
 
 async def collect_online(
@@ -104,8 +105,8 @@ async def collect_online(
             )
             journal.report = report
         if housekeeping:
-            chores = stale_uploads(storage, now())
-            report.problems += keep_house(Housekeeper(lease, storage), chores, recorder)
+            chores, problems = keep_house(Housekeeper(lease, storage), stale_uploads(storage, now()), recorder)
+            report.problems += problems
     until = now() + margins.retention if report.quarantined and not purge_now else None
     return Collected(storage.name, True, report, chores, until)
 

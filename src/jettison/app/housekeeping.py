@@ -1,6 +1,7 @@
 """Do the chores of housekeeping, each journalled with its reason before it happens."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import groupby
 
 from jettison.app.clean import Recorder
@@ -13,32 +14,43 @@ from jettison.storage.chores import Chore, ChoreKind
 from jettison.storage.housekeeping import Housekeeper
 
 
-def keep_house(housekeeper: Housekeeper, chores: Iterable[Chore], recorder: Recorder) -> tuple[Problem, ...]:
-    """Do all chores; return why some could not be done. The layer links of one repository go together.
+def keep_house(
+    housekeeper: Housekeeper, chores: Iterable[Chore], recorder: Recorder
+) -> tuple[tuple[Chore, ...], tuple[Problem, ...]]:
+    """Do all chores; return those that were done, and why others could not be. The layer links of one repository go
+    together.
 
     Raises HistoryError where a chore cannot be journalled; it is then not done.
     """
-    problems: list[Problem] = []
-    done = 0
+    done: list[Chore] = []
+    problems: dict[str, None] = {}
     for (kind, repository), group in groupby(chores, key=lambda chore: (chore.kind, chore.repository)):
         mine = list(group)
         sequences = recorder.run.plan([_planned(chore) for chore in mine])
         recorder.run.begin(*sequences)
-        failed = ""
-        try:
-            if kind is ChoreKind.LINK:
-                housekeeper.remove_links(repository, [chore.name for chore in mine])
-            else:
-                for chore in mine:
-                    housekeeper.do(chore)
-        except StorageError as error:
-            failed = str(error)
-            problems.append(Problem("housekeeping", failed))
-            recorder.worsen(PART)
-        recorder.run.record_many((sequence, "failed" if failed else "done", failed) for sequence in sequences)
-        done += 0 if failed else len(mine)
-    recorder.totals |= {"chores": done}
-    return tuple(problems)
+        if kind is ChoreKind.LINK:
+            links = [chore.name for chore in mine]
+            failed = [_failure(partial(housekeeper.remove_links, repository, links))] * len(mine)
+        else:
+            failed = [_failure(partial(housekeeper.do, chore)) for chore in mine]
+        done += [chore for chore, text in zip(mine, failed, strict=True) if not text]
+        problems |= dict.fromkeys(filter(None, failed))
+        recorder.run.record_many(
+            (sequence, "failed" if text else "done", text) for sequence, text in zip(sequences, failed, strict=True)
+        )
+    if problems:
+        recorder.worsen(PART)
+    recorder.totals |= {"chores": len(done)}
+    return tuple(done), tuple(Problem("housekeeping", text) for text in problems)
+
+
+def _failure(work: Callable[[], None]) -> str:
+    """Do it, and return why it could not be done; nothing where it was."""
+    try:
+        work()
+    except StorageError as error:
+        return str(error)
+    return ""
 
 
 def _planned(chore: Chore) -> PlannedAction:
