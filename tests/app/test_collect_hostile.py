@@ -216,6 +216,16 @@ async def test_a_clock_that_was_set_back_purges_nothing_early(prepared: Registry
     assert report.condemned == 0
 
 
+async def test_a_collection_of_the_future_is_told_of(prepared: RegistryServer) -> None:
+    """The clock was wrong when it began, and would keep its space for years without a word."""
+    await collect(prepared.root, prepared.url, purge_now=False, later=timedelta(days=3000))
+    report = await collect(prepared.root, prepared.url, purge_now=False)
+    assert (report.purged, report.waiting) == (0, 2)
+    (text,) = [problem.text for problem in report.problems]
+    assert "the clock was set back" in text
+    assert "quarantine purge" in text
+
+
 async def test_a_second_collection_begins_while_the_first_still_holds_the_same_blob(prepared: RegistryServer) -> None:
     """The blob was uploaded anew, into another repository, after its copy in quarantine had been looked at."""
 

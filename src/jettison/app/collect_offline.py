@@ -95,6 +95,7 @@ class OfflineCollector:
         """
         collections = self._quarantine.collections()
         for collected in collections:
+            self._reexamination.note_clock(collected, self._now())
             held = self._quarantine.held(collected)
             for suspect in collected.suspects:
                 if suspect.digest not in held and suspect.links:

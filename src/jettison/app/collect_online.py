@@ -147,6 +147,7 @@ class OnlineCollector:
     async def _recover(self) -> None:
         """Re-examine the quarantine: from step 5 on where it is due, else as the early re-scan does."""
         for collected in self._quarantine.collections():
+            self._reexamination.note_clock(collected, self._now())
             if self._now() >= collected.until or not self._quarantine.held(collected):
                 await self._finish(collected)
             else:

@@ -6,6 +6,8 @@ blob may be purged differs. What cannot be judged comes back.
 
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
+from typing import Final
 
 from jettison.app.collection_report import CollectionReport
 from jettison.collect.mark import IncompleteMark
@@ -19,6 +21,8 @@ from jettison.storage.links import find_links, has_link, write_layer_link
 from jettison.storage.local import LocalStorage
 from jettison.storage.quarantine import Quarantine
 from jettison.storage.roots import KnownReferences, Roots, read_roots
+
+_CLOCKS_DIFFER: Final = timedelta(hours=1)
 
 
 class Reexamination:
@@ -50,6 +54,16 @@ class Reexamination:
         """
         if not self._unrepaired:
             self._quarantine.finish(collected)
+
+    def note_clock(self, collected: Collected, now: datetime) -> None:
+        """Tell of a collection that began in the future: the clock was set back since, so its time is far away."""
+        if collected.begun > now + _CLOCKS_DIFFER:
+            text = (
+                f"collection {collected.id} in quarantine began on {collected.begun:%Y-%m-%d %H:%M}, in the future, so "
+                f"the clock was set back; it stays until {collected.until:%Y-%m-%d %H:%M}, and `jettison quarantine "
+                "purge` gives its space back before"
+            )
+            self._note(Problem("clock", text))
 
     def rescan(self, collected: Collected, *, may_purge: AbstractSet[DigestText]) -> None:
         """Restore, drop or purge each blob of a collection, and repair links. `may_purge` have waited long enough.
