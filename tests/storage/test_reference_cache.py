@@ -92,7 +92,7 @@ def test_a_damaged_file_counts_as_empty(root: Path, damage: str) -> None:
                 "truncated": content[:-71],
                 "changed": content[:-1] + (b"0" if content[-1:] != b"0" else b"1"),
                 "empty": b"",
-                "older": content.replace(b"references 2", b"references 1"),
+                "older": content.replace(b"references 3", b"references 2"),
             }[damage]
         )
 

@@ -20,8 +20,7 @@ import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
-from itertools import starmap
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from jettison.collect.decide import unreachable
 from jettison.collect.mark import CompleteMark, Settled
@@ -30,7 +29,7 @@ from jettison.collect.references import References
 from jettison.storage import layout
 from jettison.storage.folder_memory import SUSPECT, Content, Entry, FolderMemory
 from jettison.storage.local import LocalStorage
-from jettison.storage.roots import KnownReferences
+from jettison.storage.reference_cache import ReferenceCache, encoded
 from jettison.storage.shares import in_shares
 
 _CANONICAL_REVISIONS: Final = f"{layout.REVISIONS}/{layout.CANONICAL}"
@@ -45,9 +44,9 @@ _UNREACHABLE: Final = "unreachable"
 _LENGTHS: Final = struct.Struct("<III")
 
 _AS_REMEMBERED: Final = (b"", b"")
-_Found = tuple[list[Entry | None], dict[str, tuple[Any, ...]]]
+_Found = tuple[list[Entry | None], bytes]
 """What one process found: for each repository its stamp and content, the stamp empty where it cannot be remembered, and
-None where it is not settled; and the references of manifests that were not known."""
+None where it is not settled; and the references of manifests that were not known, as the cache of them has them."""
 
 
 class DryRun:
@@ -56,7 +55,7 @@ class DryRun:
     `memory` and `known` take up what is found out.
     """
 
-    def __init__(self, storage: LocalStorage, known: KnownReferences, memory: FolderMemory, processes: int) -> None:
+    def __init__(self, storage: LocalStorage, known: ReferenceCache, memory: FolderMemory, processes: int) -> None:
         self._storage = storage
         self._known = known
         self._memory = memory
@@ -69,23 +68,19 @@ class DryRun:
         """
         self._memory.load()
         names = list(names)
-        settled, fresh = self._taken(names, in_shares(self._look_at, names, self._processes))
-        if fresh:
-            self._known.remember(fresh, whole=False)
-        return settled
-
-    def _taken(self, names: list[str], shares: list[_Found]) -> tuple[list[Settled], dict[DigestText, References]]:
+        shares = in_shares(self._look_at, names, self._processes)
         settled: list[Settled] = []
-        fresh: dict[DigestText, References] = {}
-        for start, (found, read) in enumerate(shares):
+        for start, (found, _) in enumerate(shares):
             settled += filter(None, map(self._take, names[start :: len(shares)], found))
-            fresh.update(zip(read, starmap(References, read.values()), strict=True))
-        return settled, fresh
+        fresh = [read for _, read in shares if read]
+        if fresh:
+            self._known.add(fresh)
+        return settled
 
     def _look_at(self, share: Sequence[str]) -> _Found:
         settler = _Settler(self._storage, self._known, self._memory)
         found = [settler.settle(name) for name in share]
-        return found, dict(zip(settler.fresh, map(tuple, settler.fresh.values()), strict=True))
+        return found, encoded(settler.fresh) if settler.fresh else b""
 
     def _take(self, name: str, found: Entry | None) -> Settled | None:
         """Remember what was found of a repository, and return it."""
@@ -115,7 +110,7 @@ class DryRun:
 
 
 class _Settler:
-    def __init__(self, storage: LocalStorage, known: KnownReferences, memory: FolderMemory) -> None:
+    def __init__(self, storage: LocalStorage, known: ReferenceCache, memory: FolderMemory) -> None:
         self._storage = storage
         self._root = f"{storage.name}/{layout.REPOSITORIES}"
         self._known = known

@@ -2,8 +2,12 @@
 
 The file, all numbers little-endian:
 
-    heading                 `jettison references 2` and a line feed
+    heading                 `jettison references 3` and a line feed
     32 bytes                sha256 of all that follows
+
+then parts, one for each run that added to it:
+
+    8 bytes                 how many bytes follow
     4 bytes                 how many plain manifests there are; each has a sha256 digest and refers to sha256 blobs only
     32 bytes for each       their digests
     4 bytes for each        how many bytes the digests of its blobs take
@@ -17,7 +21,7 @@ lied would lose data. A database would be slower to open than this is to read: 1
 import os
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from itertools import accumulate, pairwise
@@ -29,7 +33,8 @@ from jettison.collect.references import References
 from jettison.oci.problem import Problem
 from jettison.storage import cache_file
 
-_HEADING: Final = b"jettison references 2\n"
+_HEADING: Final = b"jettison references 3\n"
+_LENGTH: Final = struct.Struct("<Q")
 _COUNT: Final = struct.Struct("<I")
 
 _Kept = bytes | str
@@ -74,22 +79,27 @@ class ReferenceCache:
         """Keep these, whose bodies had their digests, beside what was asked for before: all of that, if it was not the
         `whole` of what the storage needs.
         """
+        if not whole:
+            self.add([encoded(entries)])
+            return
         before = self._loaded()
-        kept = {digest: before[digest] for digest in self._used if digest in before} if whole else dict(before)
-        for digest, references in entries.items():
-            packed, others, manifests, named = references
-            is_plain = not (others or manifests or named) and digest.startswith("sha256:")
-            kept[digest] = packed if is_plain else _line(references)
+        kept = {digest: before[digest] for digest in self._used if digest in before} | _kept(entries)
+        self._write([_encoded(kept)])
+        self._kept = kept
+        self._used |= kept.keys()
+
+    def add(self, parts: Sequence[bytes]) -> None:
+        """Keep what `encoded` made of references, beside all that is there."""
+        body = cache_file.read(self.path, _HEADING)
+        self._write(parts if body is None else [body, *parts])
+        self._kept = None
+
+    def _write(self, parts: Sequence[bytes | memoryview]) -> None:
         try:
-            cache_file.write(self.path, _HEADING, _encoded(kept))
+            cache_file.write(self.path, _HEADING, parts)
         except OSError as error:
             text = f"what was read of manifests could not be kept in {self.path}: {error.strerror or error}"
             self.problem = Problem("cache", text, blocks=False)
-        if whole:
-            self._kept = kept
-            self._used |= kept.keys()
-        else:  # whoever asks for a part only should not carry all of it from here on
-            self._kept = None
 
     def _loaded(self) -> dict[DigestText, _Kept]:
         if self._kept is None:
@@ -97,21 +107,43 @@ class ReferenceCache:
         return self._kept
 
 
-def _encoded(kept: Mapping[DigestText, _Kept]) -> list[bytes]:
+def encoded(entries: Mapping[DigestText, References]) -> bytes:
+    """Return the references of some manifests as a part of the file."""
+    return _encoded(_kept(entries))
+
+
+def _kept(entries: Mapping[DigestText, References]) -> dict[DigestText, _Kept]:
+    kept: dict[DigestText, _Kept] = {}
+    for digest, references in entries.items():
+        packed, others, manifests, named = references
+        is_plain = not (others or manifests or named) and digest.startswith("sha256:")
+        kept[digest] = packed if is_plain else _line(references)
+    return kept
+
+
+def _encoded(kept: Mapping[DigestText, _Kept]) -> bytes:
     plain = {digest: blobs for digest, blobs in kept.items() if isinstance(blobs, bytes)}
     lines = [f"{digest} {line}" for digest, line in kept.items() if isinstance(line, str)]
-    return [
+    parts = [
         _COUNT.pack(len(plain)),
         pack(plain)[0],
         struct.pack(f"<{len(plain)}I", *map(len, plain.values())),
         *plain.values(),
         "\n".join(lines).encode("ascii"),
     ]
+    return b"".join([_LENGTH.pack(sum(map(len, parts))), *parts])
 
 
 def _decoded(body: memoryview | None) -> dict[DigestText, _Kept]:
-    if body is None:
-        return {}
+    kept: dict[DigestText, _Kept] = {}
+    while body:
+        (length,) = _LENGTH.unpack_from(body)
+        kept.update(_decoded_part(body[_LENGTH.size : _LENGTH.size + length]))
+        body = body[_LENGTH.size + length :]
+    return kept
+
+
+def _decoded_part(body: memoryview) -> dict[DigestText, _Kept]:
     (count,) = _COUNT.unpack_from(body)
     sizes_at = _COUNT.size + 32 * count
     digests = unpack(bytes(body[_COUNT.size : sizes_at]))
