@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jettison.app.collect_online import OnlineCollector, Pace, Servers
 from jettison.app.collection_report import CollectionReport
+from jettison.app.in_flight import InFlight
 from jettison.collect.safety import Barriers, Margins
 from jettison.oci.digest import Digest
 from jettison.registry.client import RegistryClient
@@ -40,6 +41,7 @@ async def collect(
     cacheless: bool = False,
     margins: Margins = NO_GRACE,
     barriers: Barriers = AT_ONCE,
+    in_flight: InFlight | None = None,
 ) -> CollectionReport:
     """Collect once beside the servers at `urls`; `later` moves the collector's clock."""
     async with AsyncExitStack() as stack:
@@ -50,7 +52,7 @@ async def collect(
             lease,
             LocalStorage(root),
             # As many at once as there ever were: the tests look for what goes wrong, and meet more of it.
-            Servers(clients, started, cacheless, Pace(at_once=16, rest=0.0)),
+            Servers(clients, started, cacheless, Pace(at_once=16, rest=0.0), in_flight),
             margins=margins,
             barriers=barriers,
             run="a test",

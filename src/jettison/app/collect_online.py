@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from jettison.app.collection_report import CollectionReport
+from jettison.app.in_flight import InFlight, barrier
 from jettison.app.reexamine import Reexamination
 from jettison.collect.blob import StoredBlob
 from jettison.collect.quarantine import Collected, Link, Suspect
@@ -62,13 +63,14 @@ class Servers:
     """The server processes that work on the storage: a client for each replica, and what is known of them.
 
     `started` is when the oldest of the processes that run now was started, None where that is unknown of any of them.
-    `cacheless`: none has a descriptor cache.
+    `cacheless`: none has a descriptor cache. `in_flight` tells when no request is under way, None where nothing can.
     """
 
     replicas: Sequence[RegistryClient]
     started: datetime | None = None
     cacheless: bool = False
     pace: Pace = GENTLE
+    in_flight: InFlight | None = None
 
 
 class OnlineCollector:
@@ -388,7 +390,11 @@ class OnlineCollector:
 
     async def _barrier(self, seconds: float) -> None:
         """Wait until every request that had begun before has made its last write."""
-        await self._sleep(seconds)
+        in_flight = self._servers.in_flight
+        self.report.barriers += 1
+        self.report.barriers_early += await barrier(seconds, in_flight, self._sleep)
+        if in_flight is not None and in_flight.doubt:
+            self.report.barriers_doubt = in_flight.doubt
 
     def _refused(self, error: Exception, client: RegistryClient | None = None) -> None:
         """Keep the first few refusals. A server that is away is not asked again: it would be waited for each time."""

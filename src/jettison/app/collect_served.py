@@ -9,6 +9,7 @@ from jettison.app.access import Access
 from jettison.app.clean import Recorder
 from jettison.app.collect_online import GENTLE, OnlineCollector, Pace, Servers
 from jettison.app.collection_report import CollectionReport
+from jettison.app.in_flight import InFlight, watching
 from jettison.app.same_storage import show_same_storage
 from jettison.app.serving import ServerFacts
 from jettison.collect.safety import Barriers, Margins
@@ -25,31 +26,36 @@ from jettison.storage.roots import KnownReferences
 class Replicas:
     """The addresses at which servers work on one storage; they take the same credentials.
 
-    `facts` are of the first; `pace` is how hard they are asked.
+    `facts` are of the first; `pace` is how hard they are asked. `metrics` are their Prometheus endpoints, in the same
+    order; without any, the one that the first's configuration names.
     """
 
     access: Access
     others: tuple[str, ...] = ()
     facts: ServerFacts | None = None
     pace: Pace = GENTLE
+    metrics: tuple[str, ...] = ()
 
-    def servers(self, clients: Sequence[RegistryClient]) -> Servers:
+    def servers(self, clients: Sequence[RegistryClient], in_flight: InFlight | None = None) -> Servers:
         """Return what is known of all of them together: of replicas beside the first nobody knows start and cache."""
         if self.facts is None or self.others:
-            return Servers(clients, pace=self.pace)
-        return Servers(clients, self.facts.started, self.facts.cacheless, self.pace)
+            return Servers(clients, pace=self.pace, in_flight=in_flight)
+        return Servers(clients, self.facts.started, self.facts.cacheless, self.pace, in_flight)
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[list[RegistryClient]]:
+    async def opened(self) -> AsyncIterator[Servers]:
         """Connect to all. Raises the errors of `RegistryClient.ping`."""
         access = self.access
+        known = self.facts.metrics if self.facts is not None else None
+        urls = [access.url, *map(RegistryUrl.parse, self.others)]
         async with AsyncExitStack() as stack:
             clients = []
-            for url in (access.url, *map(RegistryUrl.parse, self.others)):
+            for url in urls:
                 client = RegistryClient(url, credentials=access.credentials, tls=access.tls, limits=access.limits)
                 clients.append(await stack.enter_async_context(client))
                 await client.ping()
-            yield clients
+            endpoints = self.metrics or (() if known is None else (known,))
+            yield self.servers(clients, await stack.enter_async_context(watching(access, urls, endpoints)))
 
 
 async def check_served(storage: LocalStorage, clients: Sequence[RegistryClient]) -> None:
@@ -81,12 +87,12 @@ async def collect_served(
     step: Callable[[str], None] = lambda name: None,
 ) -> CollectionReport:
     """Check, then collect online under the lease. Raises what `check_served` and `OnlineCollector.collect` raise."""
-    async with replicas.opened() as clients:
-        await check_served(storage, clients)
+    async with replicas.opened() as servers:
+        await check_served(storage, servers.replicas)
         collector = OnlineCollector(
             lease,
             storage,
-            replicas.servers(clients),
+            servers,
             margins=margins,
             barriers=barriers,
             run=recorder.run.id,

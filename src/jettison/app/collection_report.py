@@ -14,7 +14,9 @@ class CollectionReport:
     are unreferenced only. `quarantined` come back until they are purged, `purged` are gone, `restored` were needed
     again, `given_up` are left to the next run. `bodies` are manifests that wait for the servers' next start, `repaired`
     are layer links written back. `waiting` is all that is in quarantine at the end. `collection` is the quarantine's
-    name for what this run moved there, `broken` are the repositories that keep all that they link.
+    name for what this run moved there, `broken` are the repositories that keep all that they link. `barriers` is how
+    often the servers' requests were waited for, `barriers_early` how often the servers' metrics showed that none was
+    left, and `barriers_doubt` why they did not, where they did not.
     """
 
     blobs: int = 0
@@ -32,6 +34,9 @@ class CollectionReport:
     repaired: int = 0
     waiting: int = 0
     waiting_bytes: int = 0
+    barriers: int = 0
+    barriers_early: int = 0
+    barriers_doubt: str = ""
     collection: str | None = None
     broken: tuple[str, ...] = ()
     problems: list[Problem] = field(default_factory=list)

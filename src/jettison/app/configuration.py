@@ -118,6 +118,7 @@ class Registry(_Strict, frozen=True):
     control: str | Control | None = None
     registry_config: str | None = None
     storage: str | None = None
+    metrics: list[str] = []
     collector: str | None = None
     aliases: list[str] = []
     in_use: list[str] = []

@@ -139,12 +139,12 @@ async def purge_online(
     from jettison.app.collect_online import OnlineCollector
     from jettison.app.collect_served import check_served
 
-    async with replicas.opened() as clients:
-        await check_served(storage, clients)
+    async with replicas.opened() as servers:
+        await check_served(storage, servers.replicas)
         collector = OnlineCollector(
             lease,
             storage,
-            replicas.servers(clients),
+            servers,
             margins=margins,
             barriers=barriers,
             run=recorder.run.id,

@@ -19,12 +19,14 @@ _ANYWHERE = frozenset({"", "0.0.0.0", "::", "[::]"})  # noqa: S104  (compared wi
 class ServerFacts:
     """What control tells of one server process: version, when it started, and whether it has no descriptor cache.
 
-    `started` is None, and `cacheless` False, where that is not sure.
+    `started` is None, and `cacheless` False, where that is not sure. `metrics` is the URL of its Prometheus endpoint as
+    this machine reaches it, None where there is none.
     """
 
     version: str | None = None
     started: datetime | None = None
     cacheless: bool = False
+    metrics: str | None = None
 
 
 def server_facts(running: "RunningRegistry", *, is_here: bool) -> ServerFacts:
@@ -45,7 +47,15 @@ def server_facts(running: "RunningRegistry", *, is_here: bool) -> ServerFacts:
     in_force = started is not None and file.modified is not None and file.modified <= started
     if configuration.cache == "redis":
         started = None
-    return ServerFacts(version, started, in_force and configuration.cache is None)
+    metrics = _metrics_url(configuration, running) if is_here else None
+    return ServerFacts(version, started, in_force and configuration.cache is None, metrics)
+
+
+def _metrics_url(configuration: "RegistryConfiguration", running: "RunningRegistry") -> str | None:
+    """Return where the server shows its metrics. A wrong one does no harm: it must prove itself at each use."""
+    place = configuration.metrics
+    reached = running.reached(place.host, place.port) if place is not None else None
+    return f"http://{reached}{place.path}" if place is not None and reached is not None else None
 
 
 def refuse_serving(access: "Access | None", running: "RunningRegistry | None") -> None:

@@ -27,6 +27,7 @@ class CollectionChoice(NamedTuple):
     retention: str | None
     settle: str | None
     replica: tuple[str, ...]
+    metrics: tuple[str, ...]
     housekeeping: bool
 
     def margins(self) -> "Margins":
@@ -58,6 +59,26 @@ def span(text: str, option: str) -> timedelta:
         raise UsageError(f"{option}: {text!r} is longer than time itself") from error
 
 
+def _checked(context: click.Context, option: click.Parameter, urls: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a URL that is none before anything is done."""
+    if urls:
+        from jettison.registry.metrics import Metrics
+
+        for url in urls:
+            Metrics(url)
+    return urls
+
+
+replica_option = click.option("--replica", multiple=True, metavar="URL", help="A further server on the same storage.")
+metrics_option = click.option(
+    "--metrics",
+    callback=_checked,
+    multiple=True,
+    metavar="URL",
+    help="A server's Prometheus endpoint, which ends waits early; for each --replica too, in that order.",
+)
+
+
 def collection_options(function: CommandT) -> CommandT:
     """Add the options of `CollectionChoice` but `--collector`, which differs; the command gets it as `collecting`."""
     options = [
@@ -65,7 +86,8 @@ def collection_options(function: CommandT) -> CommandT:
         click.option("--grace", metavar="AGE", help="Leave blobs that are younger (1h): pushes under way."),
         click.option("--retention", metavar="AGE", help="How long blobs stay restorable in quarantine (24h)."),
         click.option("--settle", metavar="AGE", help="Wait this long for the servers' requests (10s; 60s with --now)."),
-        click.option("--replica", multiple=True, metavar="URL", help="A further server on the same storage."),
+        replica_option,
+        metrics_option,
         click.option(
             "--housekeeping/--no-housekeeping",
             default=True,

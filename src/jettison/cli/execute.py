@@ -108,7 +108,13 @@ def collect_ours(ground: Ground, collecting: CollectionChoice, recorder: "Record
             yield_to_others()
             asked = ground.connection.concurrency
             pace = Pace(asked, rest=0.0) if asked else GENTLE
-            replicas = Replicas(ground.known_access, collecting.replica, ground.server_facts(), pace)
+            replicas = Replicas(
+                ground.known_access,
+                collecting.replica,
+                ground.server_facts(),
+                pace,
+                metrics=ground.metrics(collecting.metrics),
+            )
 
             async def work(interruption: Interruption) -> "Collected":
                 return await collect_online(

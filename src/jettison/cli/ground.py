@@ -100,6 +100,10 @@ class Ground(NamedTuple):
 
         return server_facts(self.running, is_here=self.kind != "docker" or engine_is_here())
 
+    def metrics(self, given: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the servers' Prometheus endpoints as the command line says, else the registry's configuration."""
+        return given or (tuple(self.access.entry.metrics) if self.access is not None else ())
+
     def configured(self) -> "list[Access]":
         """Return the registries of the configuration that say that they work on this storage."""
         from pathlib import Path

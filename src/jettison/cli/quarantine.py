@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jettison.cli.collection_options import metrics_option, replica_option
 from jettison.cli.options import (
     Connection,
     confirm,
@@ -165,7 +166,8 @@ def restore(
 @connection_options
 @storage_options
 @_settle
-@click.option("--replica", multiple=True, metavar="URL", help="A further server on the same storage.")
+@replica_option
+@metrics_option
 @yes_option
 @json_option
 def purge(
@@ -174,6 +176,7 @@ def purge(
     collection: str | None,
     settle: str | None,
     replica: tuple[str, ...],
+    metrics: tuple[str, ...],
     yes: bool,
     as_json: bool,
 ) -> int:
@@ -188,6 +191,7 @@ def purge(
     from jettison.cli.ground import find_ground
     from jettison.cli.identifiers import told_apart
     from jettison.cli.output import console, counted, exact_text, print_json
+    from jettison.cli.render_collection import print_barriers
     from jettison.history.model import PlannedAction
     from jettison.storage.lease import take_lease
     from jettison.storage.quarantine import Quarantine
@@ -206,7 +210,7 @@ def purge(
             [PlannedAction("purge", reason_code="requested", reason_text=f"purge of {names} before its time")]
         )
         recorder.run.begin(number)
-        report = _purge(ground, lease, collections, recorder, settle, replica)
+        report = _purge(ground, lease, collections, recorder, settle, replica, metrics)
         recorder.run.record(number, "done", f"{report.purged} blobs purged, {report.restored} restored")
         recorder.totals |= {"purged_blobs": report.purged, "purged_bytes": report.purged_bytes}
         if report.problems:
@@ -222,6 +226,9 @@ def purge(
                 "restored": report.restored,
                 "waiting": report.waiting,
                 "waiting_bytes": report.waiting_bytes,
+                "barriers": report.barriers,
+                "barriers_early": report.barriers_early,
+                "barriers_doubt": report.barriers_doubt or None,
                 "problems": [{"code": each.code, "text": each.text} for each in report.problems],
             }
         )
@@ -235,6 +242,7 @@ def purge(
     if report.waiting:
         waiting = exact_text(report.waiting_bytes)
         out.print(f"Still in quarantine: {counted(report.waiting, 'blob')}, {waiting}.", markup=False)
+    print_barriers(report)
     return recorder.status
 
 
@@ -245,6 +253,7 @@ def _purge(
     recorder: "Recorder",
     settle: str | None,
     replica: tuple[str, ...],
+    metrics: tuple[str, ...],
 ) -> "CollectionReport":
     from datetime import UTC, datetime
 
@@ -272,7 +281,7 @@ def _purge(
         return await purge_online(
             lease,
             storage,
-            Replicas(ground.known_access, replica, ground.server_facts()),
+            Replicas(ground.known_access, replica, ground.server_facts(), metrics=ground.metrics(metrics)),
             collections,
             recorder,
             margins=safety.DEFAULT,

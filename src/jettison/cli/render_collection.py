@@ -52,6 +52,9 @@ def document(
         "repaired": report.repaired,
         "waiting": report.waiting,
         "waiting_bytes": report.waiting_bytes,
+        "barriers": report.barriers,
+        "barriers_early": report.barriers_early,
+        "barriers_doubt": report.barriers_doubt or None,
         "collection": report.collection,
         "until": until,
         "broken": list(report.broken),
@@ -140,7 +143,22 @@ def print_collected(collected: "Collected") -> None:
             "or has no descriptor cache (`jettison registry prepare`).",
             markup=False,
         )
+    print_barriers(report)
     _print_chores(collected.chores, "Tidied up")
+
+
+def print_barriers(report: "CollectionReport") -> None:
+    """Print how often waiting for the servers' requests ended early, where the servers' metrics were looked at."""
+    from jettison.cli.output import console
+
+    if not report.barriers_early and not report.barriers_doubt:
+        return
+    doubt = f"; the others took their full time: {report.barriers_doubt}" if report.barriers_doubt else ""
+    console().print(
+        f"Of {report.barriers} waits for the servers' requests {report.barriers_early} ended early, since the metrics "
+        f"showed that none was left{doubt}.",
+        markup=False,
+    )
 
 
 def _print_problems(report: "CollectionReport") -> None:

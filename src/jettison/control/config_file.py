@@ -33,6 +33,15 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsPlace:
+    """Where a server shows its metrics to Prometheus; `host` as the server listens, empty for all addresses."""
+
+    host: str
+    port: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryConfiguration:
     """The configuration that a server started now would have.
 
@@ -53,6 +62,7 @@ class RegistryConfiguration:
     tls: bool
     auth: str | None
     prefix: str
+    metrics: MetricsPlace | None
     catalogue_max_entries: int
     pull_through_proxy: bool
     parameters: Mapping[str, object] = field(repr=False)
@@ -134,6 +144,7 @@ class _Reader:
             or bool(self._value("tls", "http", "tls", "letsencrypt", "cachefile")),
             auth=next((kind for kind in auth if kind.lower() != "none"), None),
             prefix=str(self._value("prefix", "http", "prefix") or "/"),
+            metrics=self._metrics(),
             catalogue_max_entries=entries if isinstance(entries, int) and entries > 0 else DEFAULT_CATALOGUE_ENTRIES,
             pull_through_proxy=bool(self._value("pull_through_proxy", "proxy", "remoteurl")),
             parameters=parameters,
@@ -185,6 +196,15 @@ class _Reader:
         if kind:
             self.problems.append(f"storage.cache.{key}: the server knows no such cache ({kind}) and runs without one")
         return None
+
+    def _metrics(self) -> MetricsPlace | None:
+        address = str(self._value("metrics", "http", "debug", "addr") or "")
+        enabled = self._value("metrics", "http", "debug", "prometheus", "enabled")
+        path = str(_at(self.overridden.document, ("http", "debug", "prometheus", "path")) or "/metrics")
+        host, _, port = address.rpartition(":")
+        if enabled is not True or not (port.isdecimal() and 0 < int(port) < 65_536) or not path.startswith("/"):
+            return None
+        return MetricsPlace(host, int(port), path)
 
     def _port(self, address: str) -> int | None:
         if self._value("network", "http", "net") == "unix":

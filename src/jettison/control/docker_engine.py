@@ -23,7 +23,7 @@ from jettison.control.docker_server import ServerInContainer
 from jettison.control.environment import registry_variables
 from jettison.control.guarded import Guard
 from jettison.control.probe import Probe
-from jettison.control.running import CONFIG_PLACES, ConfigFile, Mount, Permanence
+from jettison.control.running import CONFIG_PLACES, ConfigFile, Mount, Permanence, here, is_loopback
 from jettison.control.yaml_text import looks_secret
 from jettison.errors import ControlError
 
@@ -95,6 +95,20 @@ class ContainerRegistry:
         """Return the REGISTRY_* variables that the container was made with."""
         variables = dict(each.partition("=")[::2] for each in self._attributes()["Config"].get("Env") or ())
         return registry_variables(variables)
+
+    def reached(self, host: str, port: int) -> str | None:
+        """Return the published port, else the container's own address, which reaches what does not listen to itself."""
+        attributes = self._attributes()
+        if (attributes.get("HostConfig") or {}).get("NetworkMode") == "host":
+            return here(host, port)
+        networks = attributes.get("NetworkSettings") or {}
+        if is_loopback(host):
+            return None
+        for binding in (networks.get("Ports") or {}).get(f"{port}/tcp") or ():
+            if binding.get("HostPort"):
+                return here(str(binding.get("HostIp") or ""), int(binding["HostPort"]))
+        addresses = [str(each.get("IPAddress") or "") for each in (networks.get("Networks") or {}).values()]
+        return next((f"{address}:{port}" for address in addresses if address), None)
 
     def read_config(self) -> ConfigFile:
         """Read the file that the container's command names, else the one where the images have it."""

@@ -26,7 +26,7 @@ from jettison.control.collector_output import CollectorOutput, OutputReader
 from jettison.control.environment import registry_variables
 from jettison.control.guarded import Guard
 from jettison.control.probe import Probe
-from jettison.control.running import CONFIG_PLACES, ConfigFile, Mount, Permanence
+from jettison.control.running import CONFIG_PLACES, ConfigFile, Mount, Permanence, here
 from jettison.control.yaml_text import looks_secret
 from jettison.errors import ControlError
 
@@ -79,6 +79,10 @@ class CommandRegistry:
     def is_frozen(self) -> bool:
         """Nobody knows."""
         return False
+
+    def reached(self, host: str, port: int) -> str | None:
+        """Its server is on this machine, as far as anybody knows."""
+        return here(host, port)
 
     def read_config(self) -> ConfigFile:
         """Read the file with `cat`."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jettison.control import host_file
 from jettison.control.collector_output import CollectorOutput
-from jettison.control.running import ConfigFile, Mount, Permanence
+from jettison.control.running import ConfigFile, Mount, Permanence, here
 from jettison.errors import ControlError
 
 
@@ -35,6 +35,10 @@ class LocalFileRegistry:
     def is_frozen(self) -> bool:
         """Nobody knows."""
         return False
+
+    def reached(self, host: str, port: int) -> str | None:
+        """Its server is on this machine, as far as anybody knows."""
+        return here(host, port)
 
     def read_config(self) -> ConfigFile:
         """Read the file."""

@@ -15,7 +15,19 @@ from jettison.control.collector_output import CollectorOutput
 
 # Where the images and packages have their configuration: 2.x images and Debian, then 3.x images.
 CONFIG_PLACES: Final = ("/etc/docker/registry/config.yml", "/etc/distribution/config.yml")
+_ANYWHERE: Final = frozenset({"", "0.0.0.0", "::", "[::]"})  # noqa: S104  (compared with, not bound to)
 SERVER_NAMES: Final = ("registry", "docker-registry")
+
+
+def here(host: str, port: int) -> str:
+    """Return `host:port` of a listener in this machine's network, which may listen on all its addresses."""
+    bare = host.strip("[]")
+    return f"{'127.0.0.1' if host in _ANYWHERE else f'[{bare}]' if ':' in bare else bare}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a listener there is reached from its own machine or container only."""
+    return host.strip("[]") in {"localhost", "::1"} or host.startswith("127.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,9 @@ class RunningRegistry(Protocol):
     @property
     def mounts(self) -> tuple[Mount, ...]:
         """What is mounted into its container; empty where there is none."""
+
+    def reached(self, host: str, port: int) -> str | None:
+        """Return `host:port` by which this machine reaches a listener of the server's; None where it does not."""
 
     def read_config(self) -> ConfigFile:
         """Return the configuration file that the server was started with."""

@@ -22,7 +22,7 @@ from jettison.control.collector_output import CollectorOutput, OutputReader
 from jettison.control.environment import registry_variables
 from jettison.control.guarded import Guard
 from jettison.control.probe import Probe
-from jettison.control.running import CONFIG_PLACES, ConfigFile, Mount, Permanence
+from jettison.control.running import CONFIG_PLACES, ConfigFile, Mount, Permanence, here
 from jettison.control.yaml_text import looks_secret
 from jettison.errors import ControlError
 
@@ -93,6 +93,10 @@ class UnitRegistry:
     def is_frozen(self) -> bool:
         """Whether the unit's main process is stopped by a signal."""
         return "T" in _process_status(self._show().get("MainPID", "0")).get("State", "")[:1]
+
+    def reached(self, host: str, port: int) -> str | None:
+        """Its server is on this machine, as far as anybody knows."""
+        return here(host, port)
 
     def read_config(self) -> ConfigFile:
         """Read the file that the server's command names, else the usual one."""

@@ -111,6 +111,12 @@ class RegistryClient:
         if answer.status != 200:
             raise self._transport.refusal(what, answer)
 
+    async def knock(self) -> None:
+        """Ask once with HEAD for nothing, as hardly anybody else does, to be counted. Any answer will do."""
+        await self._transport.request(
+            "HEAD", self._root, scope="", what=f"registry {self.url}", limit=_SMALL, retries=0
+        )
+
     async def repositories(self) -> AsyncIterator[str]:
         """Yield the name of every repository (`GET /v2/_catalog`; distribution, not in the OCI specification).
 

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -27,6 +27,7 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   client_max_body_size 0;
+  {upstream}
   server {{
     listen {host};
     location / {{
@@ -42,14 +43,18 @@ http {{
 class Nginx:
     """nginx in front of the registry at `url`, in a child process with a `folder` of its own.
 
-    `users` are names with passwords; without any, nobody need sign in. Raises MissingPartError where there is no nginx.
+    `users` are names with passwords; without any, nobody need sign in. `upstream` are the hosts that the name `servers`
+    in `url` stands for, in turn. Raises MissingPartError where there is no nginx.
     """
 
-    def __init__(self, url: str, folder: Path, users: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, folder: Path, users: dict[str, str] | None = None, *, upstream: Sequence[str] = ()
+    ) -> None:
         self._binary = require(nginx())
         self._folder = folder
         self._users = users or {}
         self._to = url
+        self._upstream = upstream
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self.log = folder / "access.log"
@@ -71,7 +76,15 @@ class Nginx:
         auth = f'auth_basic "registry"; auth_basic_user_file {passwords};' if self._users else ""
         configuration = self._folder / "nginx.conf"
         user = "user root;" if os.geteuid() == 0 else ""
-        text = _CONFIGURATION.format(folder=self._folder, log=self.log, host=self.host, auth=auth, url=self._to)
+        servers = "".join(f"server {host}; " for host in self._upstream)
+        text = _CONFIGURATION.format(
+            folder=self._folder,
+            log=self.log,
+            host=self.host,
+            auth=auth,
+            url=self._to,
+            upstream=f"upstream servers {{ {servers}}}" if servers else "",
+        )
         configuration.write_text(user + text)
         self._process = subprocess.Popen(
             [self._binary, "-p", self._folder, "-c", configuration], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
