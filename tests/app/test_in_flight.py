@@ -76,20 +76,22 @@ def old_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 async def watched(*pairs: tuple[str, str], credentials: Credentials | None = None) -> AsyncIterator[InFlight]:
     """Watch servers, each given by its URL and the endpoint that is said to be its own."""
     urls = [RegistryUrl.parse(url) for url, _ in pairs]
+    here = str(Path(__file__).parent)
     access = Access(urls[0], credentials, TlsSettings(), FAST, configuration.Registry(url=str(urls[0])))
-    async with watching(access, urls, [metrics for _, metrics in pairs if metrics]) as found:
+    async with watching(access, urls, [metrics for _, metrics in pairs if metrics], here) as found:
         assert found is not None
         yield found
 
 
 class Sleep:
-    """A barrier's full time, which is over when the test says so."""
+    """A barrier's full time, which is over when the test says so, and never otherwise."""
 
     def __init__(self) -> None:
         self.over = asyncio.Event()
 
     async def __call__(self, seconds: float) -> None:
-        await self.over.wait()
+        async with asyncio.timeout(30):
+            await self.over.wait()
 
 
 async def doubt(*pairs: tuple[str, str], seconds: float = HOUR, credentials: Credentials | None = None) -> str:
@@ -187,7 +189,7 @@ async def test_a_request_that_is_held_open(
         else:
             sleep.over.set()
             assert not await waiting
-            assert "under way" in found.doubt
+            assert "worked on requests" in found.doubt
             assert held.finish() == status
 
 
@@ -438,6 +440,14 @@ async def test_others_who_ask_the_same_way(idle: Measured) -> None:
     turn = [0]
     with Endpoint(idle.metrics, change) as url:
         assert "others ask" in await doubt((idle.url, url))
+
+
+async def test_a_storage_on_the_networks_disk(idle: Measured) -> None:
+    access = Access(RegistryUrl.parse(idle.url), None, TlsSettings(), FAST, configuration.Registry(url=idle.url))
+    async with watching(access, [access.url], [idle.metrics], "/proc") as found:
+        assert found is not None
+        assert not await found.settled(HOUR)
+        assert found.doubt == "/proc is not on a disk of this machine (proc)"
 
 
 @pytest.mark.usefixtures("old_enough")

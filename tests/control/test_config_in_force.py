@@ -113,6 +113,28 @@ def test_keys_match_whatever_their_case_in_the_file() -> None:
     assert parse_config(text, {"REGISTRY_STORAGE_DELETE_ENABLED": "true"}).delete_enabled
 
 
+@pytest.mark.parametrize(
+    ("debug", "variables", "expected"),
+    [
+        ("", {}, None),
+        ("  debug: {addr: ':5001'}\n", {}, None),
+        ("  debug: {addr: ':5001', prometheus: {enabled: false}}\n", {}, None),
+        ("  debug: {prometheus: {enabled: true}}\n", {}, None),
+        ("  debug: {addr: 'nowhere', prometheus: {enabled: true}}\n", {}, None),
+        ("  debug: {addr: ':5001', prometheus: {enabled: true}}\n", {}, ("", 5001, "/metrics")),
+        ("  debug: {addr: 'localhost:5001', prometheus: {enabled: true, path: /m}}\n", {}, ("localhost", 5001, "/m")),
+        (
+            "  debug: {addr: ':5001', prometheus: {enabled: true}}\n",
+            {"REGISTRY_HTTP_DEBUG_ADDR": "127.0.0.1:6001", "REGISTRY_HTTP_DEBUG_PROMETHEUS_PATH": "/n"},
+            ("127.0.0.1", 6001, "/n"),
+        ),
+    ],
+)
+def test_where_metrics_are_shown(debug: str, variables: dict[str, str], expected: tuple[str, int, str] | None) -> None:
+    found = parse_config(PLAIN + debug, variables).metrics
+    assert (None if found is None else (found.host, found.port, found.path)) == expected
+
+
 def test_a_value_that_is_text_turns_deletion_off_and_is_reported() -> None:
     found = parse_config(PLAIN, {"REGISTRY_STORAGE_DELETE_ENABLED": '"true"'})
     assert not found.delete_enabled

@@ -43,8 +43,8 @@ class Replicas:
         return Servers(clients, self.facts.started, self.facts.cacheless, self.pace, in_flight)
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[Servers]:
-        """Connect to all. Raises the errors of `RegistryClient.ping`."""
+    async def opened(self, storage: LocalStorage) -> AsyncIterator[Servers]:
+        """Connect to all, which work on `storage`. Raises the errors of `RegistryClient.ping`."""
         access = self.access
         known = self.facts.metrics if self.facts is not None else None
         urls = [access.url, *map(RegistryUrl.parse, self.others)]
@@ -55,7 +55,9 @@ class Replicas:
                 clients.append(await stack.enter_async_context(client))
                 await client.ping()
             endpoints = self.metrics or (() if known is None else (known,))
-            yield self.servers(clients, await stack.enter_async_context(watching(access, urls, endpoints)))
+            yield self.servers(
+                clients, await stack.enter_async_context(watching(access, urls, endpoints, storage.name))
+            )
 
 
 async def check_served(storage: LocalStorage, clients: Sequence[RegistryClient]) -> None:
@@ -87,7 +89,7 @@ async def collect_served(
     step: Callable[[str], None] = lambda name: None,
 ) -> CollectionReport:
     """Check, then collect online under the lease. Raises what `check_served` and `OnlineCollector.collect` raise."""
-    async with replicas.opened() as servers:
+    async with replicas.opened(storage) as servers:
         await check_served(storage, servers.replicas)
         collector = OnlineCollector(
             lease,

@@ -13,7 +13,8 @@ what is done about it:
   the barrier's full time is not believed. So nothing is left behind that the full time would have waited for.
 - A handler is missing, or there is one that nobody knows: all that can write must be there, and all must come to zero
   but those that are known to read only.
-- One replica has no endpoint: then there is no evidence at all.
+- One replica has no endpoint: then there is no evidence at all. Nor is there any for a storage on the network's disk:
+  what a server has written there we might see only later, and looking again is what comes next.
 
 Whatever is in doubt, the barrier takes its full time. tests/app/test_in_flight.py plays each of these.
 """
@@ -28,6 +29,8 @@ from typing import TYPE_CHECKING, Final
 from jettison.errors import RegistryError, UsageError
 from jettison.registry.client import RegistryClient
 from jettison.registry.metrics import Metrics, Reading
+from jettison.registry.settings import TlsSettings
+from jettison.storage.file_systems import remote_file_system
 
 if TYPE_CHECKING:
     from jettison.app.access import Access
@@ -78,7 +81,7 @@ class InFlight:
         """
         if self._is_final:
             return False
-        self.doubt = "requests were under way all the time"
+        self.doubt = "there was no time to ask"
         try:
             # One after the other: two that are one behind their addresses must not count each other's requests.
             for server in self._watched:
@@ -100,6 +103,7 @@ class InFlight:
                 f"{server.metrics.url} does not count requests of {', '.join(sorted(missing))}", final=True
             )
         busy = handlers - _READING
+        self.doubt = f"{server.name} worked on requests all the time"
         pause = _PAUSE_SECONDS
         while busy := {handler for handler in busy if reading.in_flight[handler]}:
             await asyncio.sleep(pause)
@@ -160,9 +164,10 @@ async def barrier(seconds: float, in_flight: InFlight | None, sleep: Callable[[f
 
 @asynccontextmanager
 async def watching(
-    access: "Access", servers: "Sequence[RegistryUrl]", endpoints: Sequence[str]
+    access: "Access", servers: "Sequence[RegistryUrl]", endpoints: Sequence[str], storage: str
 ) -> AsyncIterator[InFlight | None]:
-    """Open what watches `servers`, whose endpoints stand in the same order; None where no endpoint is known.
+    """Open what watches `servers`, whose endpoints stand in the same order; None where no endpoint is known. `storage`
+    is the root directory that they work on.
 
     Endpoints that cannot be used are no reason to fail in the middle of a run: then there is doubt from the beginning.
     """
@@ -170,13 +175,17 @@ async def watching(
         yield None
         return
     try:
-        described = [Metrics(endpoint, access.tls) for endpoint in endpoints]
+        # A client's certificate is for the registry's own address.
+        described = [Metrics(endpoint, TlsSettings(ca_file=access.tls.ca_file)) for endpoint in endpoints]
     except UsageError as error:
         yield InFlight((), doubt=str(error))
         return
     if len(described) != len(servers):
         counts = f"there are {len(described)} metrics for {len(servers)} servers"
         yield InFlight((), doubt=f"{counts}: name those of the registry's URL and of each --replica, in that order")
+        return
+    if (kind := remote_file_system(storage)) is not None:
+        yield InFlight((), doubt=f"{storage} is not on a disk of this machine ({kind})")
         return
     async with AsyncExitStack() as stack:
         watched = []

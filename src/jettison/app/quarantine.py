@@ -139,7 +139,7 @@ async def purge_online(
     from jettison.app.collect_online import OnlineCollector
     from jettison.app.collect_served import check_served
 
-    async with replicas.opened() as servers:
+    async with replicas.opened(storage) as servers:
         await check_served(storage, servers.replicas)
         collector = OnlineCollector(
             lease,

@@ -30,6 +30,7 @@ _SCHEMA: Final[dict[str, _Schema]] = {
         "host": "leaf",
         "prefix": "leaf",
         "secret": "leaf",
+        "debug": {"addr": "leaf", "prometheus": {"enabled": "leaf", "path": "leaf"}},
         "tls": {
             "certificate": "leaf",
             "key": "leaf",
