@@ -169,6 +169,7 @@ def _refuse_for_registry(collecting: CollectionChoice, *, dry_run: bool) -> None
         "--retention": collecting.retention,
         "--settle": collecting.settle,
         "--replica": collecting.replica,
+        "--metrics": collecting.metrics,
     }
     given = [option for option, value in ours.items() if value]
     if given:
