@@ -117,6 +117,10 @@ def _dry_run(ground: "Ground", collecting: CollectionChoice, *, as_json: bool) -
 
 
 def _with_ours(ground: "Ground", collecting: CollectionChoice, *, yes: bool, as_json: bool) -> int:
+    from jettison.cli.interpreter import yield_to_others
+
+    if not ground.offline:
+        yield_to_others()  # before the history and the HTTP client are loaded, which takes half a second
     from jettison.app.clean import recorded_run
     from jettison.cli.execute import check_collectable, collect_ours
     from jettison.cli.output import console, print_json
