@@ -1,7 +1,9 @@
 """Barriers end early where servers' metrics show that nothing is under way, and never where that is in doubt."""
 
 import asyncio
+import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,10 +20,12 @@ from jettison.app import configuration, in_flight
 from jettison.app.access import Access
 from jettison.app.in_flight import InFlight, barrier, watching
 from jettison.collect.safety import Barriers
+from jettison.registry.answers import RequestReport
 from jettison.registry.credentials import Credentials
 from jettison.registry.metrics import Metrics, Reading, read_text
 from jettison.registry.settings import TlsSettings
 from jettison.registry.url import RegistryUrl
+from jettison.storage.lease import take_lease
 from jettison.testing.connection import Connection
 from jettison.testing.htpasswd import PASSWORD, USER, Htpasswd
 from jettison.testing.images import OCI_IMAGE, image, push
@@ -450,6 +454,13 @@ async def test_a_storage_on_the_networks_disk(idle: Measured) -> None:
         assert found.doubt == "/proc is not on a disk of this machine (proc)"
 
 
+def ended_long_ago(root: Path) -> None:
+    """Leave what a collector leaves that ended regularly, a day ago."""
+    with take_lease(str(root), "a test"):
+        pass
+    os.utime(root / "jettison/lease", (time.time() - 24 * HOUR,) * 2)
+
+
 @pytest.mark.usefixtures("old_enough")
 async def test_a_collection_need_not_wait(measured: Measured) -> None:
     push(measured.url, APP, KEPT, "kept")
@@ -457,6 +468,7 @@ async def test_a_collection_need_not_wait(measured: Measured) -> None:
     delete(measured.url, APP, GONE.digest)
     async with AsyncExitStack() as stack:
         found = await stack.enter_async_context(watched((measured.url, measured.metrics)))
+        ended_long_ago(measured.server.root)
         # An hour each, if they were waited for.
         report = await collect(
             measured.server.root, measured.url, barriers=Barriers(short=HOUR, long=HOUR), in_flight=found
@@ -465,6 +477,38 @@ async def test_a_collection_need_not_wait(measured: Measured) -> None:
     assert report.barriers == report.barriers_early > 3
     assert not report.barriers_doubt
     await assert_settled(measured.server.root, [measured.server], [(APP, KEPT)])
+
+
+@pytest.mark.usefixtures("old_enough")
+@pytest.mark.parametrize("left", ["killed", "just now", "in the future", "never before"])
+async def test_requests_of_a_predecessor_that_no_server_has_read(measured: Measured, left: str) -> None:
+    """A DELETE that a killed run had sent may still lie in the server's socket, where no gauge counts it."""
+    root = measured.server.root
+    push(measured.url, APP, GONE, "gone")
+    delete(measured.url, APP, GONE.digest)
+    if left != "never before":
+        ended_long_ago(root)
+        lease = root / "jettison/lease"
+        if left == "killed":
+            lease.write_text("{}")
+        moment = time.time() + {"killed": -20, "just now": 0, "in the future": 20}[left] * HOUR
+        os.utime(lease, (moment, moment))
+    async with watched((measured.url, measured.metrics)) as found:
+        report = await collect(root, measured.url, barriers=Barriers(short=0.2, long=HOUR), in_flight=found)
+    assert report.purged == 2
+    assert report.barriers_early == report.barriers - 1
+    assert "last run" in report.barriers_doubt
+
+
+@pytest.mark.usefixtures("old_enough")
+async def test_requests_of_this_run_that_got_no_answer(idle: Measured) -> None:
+    async with watched((idle.url, idle.metrics)) as found:
+        found.observe(RequestReport("DELETE", "/v2/", 202, 1, 0.1, 0))
+        assert await found.settled(HOUR)
+        found.observe(RequestReport("DELETE", "/v2/", None, 1, 0.1, 0))
+        found.observe(RequestReport("DELETE", "/v2/", 202, 2, 0.1, 0))
+        assert not await found.settled(HOUR)
+        assert "no answer" in found.doubt
 
 
 async def test_a_collection_in_doubt_waits(idle: Measured, monkeypatch: pytest.MonkeyPatch) -> None:

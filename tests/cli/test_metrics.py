@@ -1,6 +1,8 @@
 """Commands that wait for servers' requests end that early where the servers' metrics are known."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from tests.cli.commands import Command
 from tests.conftest import MakeRegistry
 
 from jettison.app import in_flight
+from jettison.storage.lease import take_lease
 from jettison.testing.connection import Connection
 from jettison.testing.images import image, pull, push
 from jettison.testing.network import LOOPBACK, free_port
@@ -44,6 +47,13 @@ def old_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_flight, "_SLACK_SECONDS", -36000.0)
 
 
+def long_ago(registry: RegistryServer) -> None:
+    """Let the last run on the storage have ended a day ago."""
+    with take_lease(str(registry.root), "a test"):
+        pass
+    os.utime(registry.root / "jettison/lease", (time.time() - 86400,) * 2)
+
+
 @pytest.fixture
 def configuration(tmp_path: Path, registry: RegistryServer, metrics: str) -> Path:
     file = tmp_path / "jettison.yaml"
@@ -61,6 +71,7 @@ def test_gc(
         "registry's configuration": [registry.url, "--registry-config", registry.config_path],
         "own configuration": ["here", "--config", configuration],
     }[way]
+    long_ago(registry)
     ended = command("gc", *where, "--now", *SLOW, "--history", tmp_path / "history.db")
     assert ended.status == 0, ended.err
     collection = ended.document["collection"]
@@ -72,9 +83,11 @@ def test_gc(
 
 def test_purge(command: Command, registry: RegistryServer, metrics: str, tmp_path: Path) -> None:
     where = (registry.url, "--storage", registry.root, "--metrics", metrics, "--history", tmp_path / "history.db")
+    long_ago(registry)
     ended = command("gc", *where, *SLOW[:-1])
     assert ended.status == 0, ended.err
     assert "ended early, since the metrics showed that none was left." in ended.out
+    long_ago(registry)
     ended = command("quarantine", "purge", *where, *SLOW[2:])
     assert ended.status == 0, ended.err
     assert ended.document["purged"] == 2

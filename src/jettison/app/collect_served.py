@@ -49,15 +49,20 @@ class Replicas:
         known = self.facts.metrics if self.facts is not None else None
         urls = [access.url, *map(RegistryUrl.parse, self.others)]
         async with AsyncExitStack() as stack:
+            endpoints = self.metrics or (() if known is None else (known,))
+            in_flight = await stack.enter_async_context(watching(access, urls, endpoints, storage.name))
             clients = []
             for url in urls:
-                client = RegistryClient(url, credentials=access.credentials, tls=access.tls, limits=access.limits)
+                client = RegistryClient(
+                    url,
+                    credentials=access.credentials,
+                    tls=access.tls,
+                    limits=access.limits,
+                    observe=in_flight.observe if in_flight is not None else None,
+                )
                 clients.append(await stack.enter_async_context(client))
                 await client.ping()
-            endpoints = self.metrics or (() if known is None else (known,))
-            yield self.servers(
-                clients, await stack.enter_async_context(watching(access, urls, endpoints, storage.name))
-            )
+            yield self.servers(clients, in_flight)
 
 
 async def check_served(storage: LocalStorage, clients: Sequence[RegistryClient]) -> None:

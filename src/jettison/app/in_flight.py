@@ -11,6 +11,9 @@ what is done about it:
   began.
 - The server is a new one, and its predecessor still ends what it had begun: a process that has not run for as long as
   the barrier's full time is not believed. So nothing is left behind that the full time would have waited for.
+- A request of our own got no answer, or was sent by a run that was killed: it may still wait for the server to read it,
+  and no handler counts it yet. After the first such request of a run nothing ends early any more, and its start
+  barrier only where the last run came to its regular end, as long ago as the barrier would last.
 - A handler is missing, or there is one that nobody knows: all that can write must be there, and all must come to zero
   but those that are known to read only.
 - One replica has no endpoint: then there is no evidence at all. Nor is there any for a storage on the network's disk:
@@ -74,6 +77,11 @@ class InFlight:
         self.doubt = doubt
         self._is_final = bool(doubt) or not watched
 
+    def observe(self, report: "RequestReport") -> None:
+        """See each request of the run that ended; one without an answer may still reach a handler."""
+        if report.status is None:
+            self.doubt, self._is_final = "a request got no answer, so it may still come to the server", True
+
     async def settled(self, seconds: float) -> bool:
         """Return True as soon as all requests that were under way when this was called have ended, in all servers.
 
@@ -87,7 +95,7 @@ class InFlight:
             for server in self._watched:
                 await self._server_settled(server, seconds)
         except DoubtError as doubt:
-            self.doubt, self._is_final = str(doubt), doubt.final
+            self.doubt, self._is_final = str(doubt), self._is_final or doubt.final
             return False
         except RegistryError as error:
             self.doubt = str(error)

@@ -7,7 +7,7 @@ the server keeps it for all machines, as long as they mount it with locks.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,17 +16,23 @@ from jettison.storage.layout import OWN
 from jettison.storage.refusal import way_out
 
 _MADE_BY_TAKE: Final = object()
+_FAR_FUTURE: Final = 2**32
 
 
 class Lease:
-    """The proof that this process alone collects here. Only `take_lease` can make one."""
+    """The proof that this process alone collects here. Only `take_lease` can make one.
 
-    __slots__ = ("root",)
+    `idle_since` is when the last holder came to its regular end; None where it was killed or failed, so that nobody
+    knows when, and what it had asked a server for just before.
+    """
 
-    def __init__(self, maker: object, root: str) -> None:
+    __slots__ = ("idle_since", "root")
+
+    def __init__(self, maker: object, root: str, idle_since: datetime | None = None) -> None:
         if maker is not _MADE_BY_TAKE:
             raise TypeError("a Lease is made by jettison.storage.lease.take_lease, and by nothing else")
         self.root: Final = root
+        self.idle_since: Final = idle_since
 
 
 @contextmanager
@@ -52,8 +58,11 @@ def take_lease(root: str, purpose: str) -> Iterator[Lease]:
             raise StorageError(
                 f"{path}: this file system has no locks ({error.strerror}), so two collectors could not be kept apart"
             ) from error
+        # Who ends regularly leaves it empty. A new one says that somebody ended just now, which does no harm.
+        left = os.fstat(descriptor)
+        idle_since = datetime.fromtimestamp(left.st_mtime, UTC) if left.st_size == 0 else None
         _say_who(descriptor, purpose)
-        yield Lease(_MADE_BY_TAKE, root)
+        yield Lease(_MADE_BY_TAKE, root, idle_since)
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
@@ -69,7 +78,9 @@ def _say_who(descriptor: int, purpose: str) -> None:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(who).encode(), 0)
     except OSError:
-        return
+        # Empty it would look like left by a regular end, should this process be killed: then in a far future.
+        with suppress(OSError):
+            os.utime(descriptor, (_FAR_FUTURE, _FAR_FUTURE))
 
 
 def _holder(descriptor: int) -> str:
