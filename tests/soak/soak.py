@@ -1,6 +1,6 @@
 """A soak: load on a real registry while a collector works beside it and is killed at random.
 
-python -m tests.soak.soak [--minutes 60] [--collector own|registry] [--settle 0.5] [--seed 1]
+python -m tests.soak.soak [--minutes 60] [--collector own|registry] [--settle 0.5] [--seed 1] [--metrics]
 """
 
 import argparse
@@ -22,11 +22,12 @@ from typing import Final
 from tests.soak.load import Load, Loss
 
 from jettison.oci.digest import Digest
+from jettison.testing.network import LOOPBACK, free_port
 from jettison.testing.programs import REGISTRY_VERSIONS, Missing, RegistryVersion, registry_binary
 from jettison.testing.registry_server import RegistryServer
 
 _TOP: Final = Path(__file__).parents[2]
-_ADDED: Final = ("condemned", "quarantined", "purged", "restored", "given_up", "repaired")
+_ADDED: Final = ("condemned", "quarantined", "purged", "restored", "given_up", "repaired", "barriers", "barriers_early")
 _ENOUGH: Final = {"pushes": 20, "pulls": 20, "deletes": 20, "collections": 1, "kills": 1, "quarantined": 1}
 _LONGEST_OVERTIME: Final = 120.0
 """On a slow machine a soak goes on until it has done something worth judging, this many seconds at most."""
@@ -87,6 +88,7 @@ def _is_enough(load: Load) -> bool:
 @contextmanager
 def _collector(server: RegistryServer, settle: float, load: Load) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "tests.soak.collecting", str(server.root), server.url, str(settle)]
+    command += _metrics(server)
     process = subprocess.Popen(command, cwd=_TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     reader = threading.Thread(target=_count, args=(process, load))
     reader.start()
@@ -103,6 +105,12 @@ def _collector(server: RegistryServer, settle: float, load: Load) -> Iterator["s
                 stream.close()
     if ended is not None:
         raise AssertionError(f"the collector ended by itself with {ended}:\n{said}")
+
+
+def _metrics(server: RegistryServer) -> list[str]:
+    """Return the URL of the server's metrics, where it shows them."""
+    found = server.extra.get("http")
+    return [f"http://{found['debug']['addr']}/metrics"] if isinstance(found, dict) else []
 
 
 def _wait(process: "subprocess.Popen[str]", seconds: float) -> None:
@@ -154,6 +162,7 @@ def main() -> int:
     parser.add_argument("--settle", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--version", choices=REGISTRY_VERSIONS, action="append")
+    parser.add_argument("--metrics", action="store_true", help="let the server's metrics end barriers early")
     options = parser.parse_args()
     versions: list[RegistryVersion] = options.version or list(REGISTRY_VERSIONS)
     lost = 0
@@ -162,7 +171,12 @@ def main() -> int:
         if isinstance(found, Missing):
             _say(found)
             continue
-        with tempfile.TemporaryDirectory() as folder, RegistryServer(version, Path(folder) / "root") as server:
+        debug = {"addr": f"{LOOPBACK}:{free_port()}", "prometheus": {"enabled": True}}
+        extra = {"http": {"debug": debug}} if options.metrics else {}
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            RegistryServer(version, Path(folder) / "root", extra=extra) as server,
+        ):
             seconds = options.minutes * 60 / len(versions)
             if options.collector == "own":
                 outcome = soak(server, seconds=seconds, settle=options.settle, seed=options.seed)
