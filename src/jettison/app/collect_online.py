@@ -399,7 +399,7 @@ class OnlineCollector:
             return
         self.report.barriers += 1
         if self._servers.in_flight is not None:
-            self.report.barriers_doubt = "the last run ended a moment ago, or nobody knows when"
+            self.report.barriers_doubt = "the last run was killed, ended a moment ago, or is not known"
         await self._sleep(seconds)
 
     async def _barrier(self, seconds: float) -> None:
