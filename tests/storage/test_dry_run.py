@@ -296,10 +296,13 @@ class TestShares:
 
     def test_no_process_and_no_descriptor_is_left(self) -> None:
         before = _descriptors()
-        shares.in_shares(lambda share: "x" * 1_000_000, list(range(8)), 4)
+        found = shares.in_shares(lambda share: (os.getpid(), "x" * 1_000_000), list(range(8)), 4)
         assert _descriptors() == before
-        with pytest.raises(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
+        others = [process for process, _ in found if process != os.getpid()]
+        assert len(others) == 3
+        for process in others:
+            with pytest.raises(ChildProcessError):
+                os.waitpid(process, os.WNOHANG)
 
     def test_beside_threads_nothing_is_forked(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("threading.active_count", lambda: 2)
