@@ -83,26 +83,26 @@ async def collect_online(
 ) -> Collected:
     """Collect beside the serving registry, and do the chores that are safe there.
 
-    Raises what `app.collect_served.collect_served` raises, LockedError, StorageError, HistoryError.
+    Raises what `app.collect_served.opened_collector` and the collector raise, LockedError, StorageError, HistoryError.
     """
-    from jettison.app.collect_served import collect_served
+    from jettison.app.collect_served import opened_collector
 
     chores: tuple[Chore, ...] = ()
     with take_lease(storage.name, "gc") as lease:
         report = CollectionReport()
         with _journalled(recorder, f"collection of {storage.name}, beside the registry", report) as journal:
-            report = await collect_served(
+            async with opened_collector(
                 lease,
                 storage,
                 replicas,
                 recorder,
                 margins=margins,
                 barriers=barriers,
-                purge_now=purge_now,
                 now=now,
                 known=known,
                 step=step,
-            )
+            ) as collector:
+                report = await collector.collect(purge_now=purge_now)
             journal.report = report
         if housekeeping:
             chores, problems = keep_house(Housekeeper(lease, storage), stale_uploads(storage, now()), recorder)

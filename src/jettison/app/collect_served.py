@@ -8,7 +8,6 @@ from datetime import datetime
 from jettison.app.access import Access
 from jettison.app.clean import Recorder
 from jettison.app.collect_online import GENTLE, OnlineCollector, Pace, Servers
-from jettison.app.collection_report import CollectionReport
 from jettison.app.in_flight import InFlight, watching
 from jettison.app.same_storage import show_same_storage
 from jettison.app.serving import ServerFacts
@@ -80,7 +79,8 @@ async def check_served(storage: LocalStorage, clients: Sequence[RegistryClient])
     await show_same_storage(storage, clients)
 
 
-async def collect_served(
+@asynccontextmanager
+async def opened_collector(
     lease: Lease,
     storage: LocalStorage,
     replicas: Replicas,
@@ -88,15 +88,14 @@ async def collect_served(
     *,
     margins: Margins,
     barriers: Barriers,
-    purge_now: bool,
     now: Callable[[], datetime],
     known: KnownReferences | None = None,
     step: Callable[[str], None] = lambda name: None,
-) -> CollectionReport:
-    """Check, then collect online under the lease. Raises what `check_served` and `OnlineCollector.collect` raise."""
+) -> AsyncIterator[OnlineCollector]:
+    """Connect and check, and give the collector. Raises what `Replicas.opened` and `check_served` raise."""
     async with replicas.opened(storage) as servers:
         await check_served(storage, servers.replicas)
-        collector = OnlineCollector(
+        yield OnlineCollector(
             lease,
             storage,
             servers,
@@ -107,4 +106,3 @@ async def collect_served(
             known=known,
             step=step,
         )
-        return await collector.collect(purge_now=purge_now)

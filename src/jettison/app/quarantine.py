@@ -136,21 +136,11 @@ async def purge_online(
     known: KnownReferences | None = None,
 ) -> CollectionReport:
     """Purge collections before their time beside the serving registry, after the long barrier (steps 5 to 7)."""
-    from jettison.app.collect_online import OnlineCollector
-    from jettison.app.collect_served import check_served
+    from jettison.app.collect_served import opened_collector
 
-    async with replicas.opened(storage) as servers:
-        await check_served(storage, servers.replicas)
-        collector = OnlineCollector(
-            lease,
-            storage,
-            servers,
-            margins=margins,
-            barriers=barriers,
-            run=recorder.run.id,
-            now=now,
-            known=known,
-        )
+    async with opened_collector(
+        lease, storage, replicas, recorder, margins=margins, barriers=barriers, now=now, known=known
+    ) as collector:
         return await collector.purge({collected.id for collected in collections})
 
 
