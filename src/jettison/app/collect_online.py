@@ -25,7 +25,7 @@ from jettison.collect.blob import StoredBlob
 from jettison.collect.quarantine import Collected, Link, Suspect
 from jettison.collect.references import DigestText
 from jettison.collect.safety import Barriers, Margins
-from jettison.errors import RegistryError, StorageError, UnreachableError
+from jettison.errors import RegistryError, ServerFaultError, StorageError, UnreachableError
 from jettison.oci.inventory import Problem
 from jettison.oci.reference import is_repository
 from jettison.registry.client import RegistryClient
@@ -357,7 +357,7 @@ class OnlineCollector:
                 failed.add(digest)
                 return
             try:
-                if await client.blob_size(link.repository, link.digest) is None:
+                if await self._is_unknown(client, link):
                     return
                 if has_link(self._storage.name, link.repository, link.digest):
                     used.add(digest)
@@ -376,6 +376,19 @@ class OnlineCollector:
         ]
         await self._each(jobs, one)
         return stale, used, failed
+
+    async def _is_unknown(self, client: RegistryClient, link: Link) -> bool:
+        """Whether a server says that a repository has no such blob.
+
+        3.x answers 500 for a sha512 digest that it remembers while the sha256 link beside is gone. That is no "no";
+        where there is no link either, it is as stale as a yes, and the server is made to forget it in the same way.
+        """
+        try:
+            return await client.blob_size(link.repository, link.digest) is None
+        except ServerFaultError:
+            if has_link(self._storage.name, link.repository, link.digest):
+                raise
+            return False
 
     async def _forgets_unknown(self, links: LinkSurvey) -> bool:
         """Whether the servers have forgotten what left-over folders of sha512 links stood for: nobody knows which blob.
