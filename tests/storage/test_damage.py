@@ -367,3 +367,17 @@ def test_problems_are_sentences_that_name_the_thing(tree: Tree) -> None:
     assert tree.repository().problems == (
         Problem("damaged-link", "what tag 1 points to is damaged: it is empty", blocks=True),
     )
+
+
+def test_a_dry_run_says_that_the_quarantine_cannot_be_read(tree: Tree) -> None:
+    ours = tree.root / "jettison"
+    (ours / "quarantine").mkdir(parents=True)
+    ours.chmod(0)
+    command = [sys.executable, "-m", "jettison", "gc", "--storage", tree.root, "--offline", "--dry-run"]
+    try:
+        done = subprocess.run([*_dropping_rights(), *command], capture_output=True, text=True, check=False)
+    finally:
+        ours.chmod(0o755)
+
+    assert done.returncode == 1
+    assert "cannot be listed" in done.stderr

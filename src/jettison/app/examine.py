@@ -1,13 +1,12 @@
 """Examine a storage as a collection would, and foretell its figures. Nothing here writes."""
 
-import os
 from datetime import datetime
 from typing import NamedTuple
 
 from jettison.app.collection_report import CollectionReport
 from jettison.collect.safety import Margins
 from jettison.storage import layout
-from jettison.storage.chores import Chore, blob_folders, find_chores, stale_uploads
+from jettison.storage.chores import Chore, blob_folders, find_chores, is_missing, stale_uploads
 from jettison.storage.dry_run import DryRun
 from jettison.storage.local import LocalStorage
 from jettison.storage.roots import KnownReferences
@@ -67,7 +66,7 @@ def foretell(
             report.bodies = len(bodies)
             going = tuple(blob for blob in going if blob.digest not in bodies)
         report.condemned, report.condemned_bytes = len(going), sum(blob.size for blob in going)
-    if not os.path.lexists(f"{storage.name}/{layout.QUARANTINE}"):
+    if is_missing(f"{storage.name}/{layout.QUARANTINE}"):
         return report
     from jettison.storage.quarantine import QuarantineReader
 
