@@ -29,6 +29,7 @@ from jettison.errors import RegistryError, ServerFaultError, StorageError, Unrea
 from jettison.oci.inventory import Problem
 from jettison.oci.reference import is_repository
 from jettison.registry.client import RegistryClient
+from jettison.storage import layout
 from jettison.storage.bodies import WaitingBodies, manifest_bodies, traces
 from jettison.storage.layout import readable
 from jettison.storage.lease import Lease
@@ -304,7 +305,11 @@ class OnlineCollector:
         self._step("finished")
 
     async def _delete(self, links: "dict[Link, Suspect]") -> set[DigestText]:
-        """Delete every link on every replica; return the blobs for which a server did not do it."""
+        """Delete every link on every replica; return the blobs for which a server did not do it.
+
+        Links of sha512 digests go first: where only the sha256 link beside one is gone, servers answer 500 for it until
+        somebody writes that link back, and a run that is killed in between must not leave it so.
+        """
         given_up: set[DigestText] = set()
 
         async def one(job: tuple[RegistryClient, Link, Suspect]) -> None:
@@ -319,9 +324,17 @@ class OnlineCollector:
                 self._refused(error, client)
             self._step("unlinked-one")
 
-        await self._each(
-            [(client, link, suspect) for client in self._servers.replicas for link, suspect in links.items()], one
-        )
+        def is_canonical(link: Link) -> bool:
+            return link.digest.startswith(f"{layout.CANONICAL}:")
+
+        for canonical in (False, True):
+            # What a server refused to unlink keeps its other link, too.
+            going = [
+                (link, suspect)
+                for link, suspect in links.items()
+                if is_canonical(link) is canonical and suspect.digest not in given_up
+            ]
+            await self._each([(client, *job) for client in self._servers.replicas for job in going], one)
         return given_up
 
     async def _confirm(
