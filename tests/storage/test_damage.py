@@ -373,7 +373,7 @@ def test_a_dry_run_says_that_the_quarantine_cannot_be_read(tree: Tree) -> None:
     ours = tree.root / "jettison"
     (ours / "quarantine").mkdir(parents=True)
     ours.chmod(0)
-    command = [sys.executable, "-m", "jettison", "gc", "--storage", tree.root, "--offline", "--dry-run"]
+    command = [sys.executable, "-m", "jettison", "gc", "--storage", str(tree.root), "--offline", "--dry-run"]
     try:
         done = subprocess.run([*_dropping_rights(), *command], capture_output=True, text=True, check=False)
     finally:
