@@ -129,7 +129,11 @@ class Reexamination:
         return {digest: is_needed(digest) for digest in held}
 
     def repair(self, roots: Roots, suspects: Iterable[Suspect]) -> None:
-        """Write layer links that a repository had and its manifests need, where the blob's data exists."""
+        """Write layer links that a repository had and its manifests need, where the blob's data exists.
+
+        The sha256 link beside a live link of another digest is always needed: without it servers answer 500 for that
+        digest, and nobody can make them delete it.
+        """
         targets = {link.digest: suspect.digest for suspect in suspects for link in suspect.links}
         known: dict[str, set[DigestText]] = {}
         for suspect in suspects:
@@ -139,7 +143,7 @@ class Reexamination:
         linked: dict[str, set[DigestText]] = {}
         for holding in roots.holdings:
             name = holding.repository
-            wants: set[DigestText] = set()
+            wants: set[DigestText] = set(holding.stored_as.values())
             for digest in holding.revisions:
                 reading = roots.readings.get(digest)
                 if isinstance(reading, References):
@@ -148,7 +152,7 @@ class Reexamination:
                 continue
             # A server finds a blob by the link of another digest, and serves it by that of its own.
             wants.update(filter(None, [targets.get(each) or holding.stored_as.get(each) for each in wants]))
-            folders = self._storage.layers(name, canonical=True).digests
+            folders = {*self._storage.layers(name, canonical=True).digests, *holding.stored_as.values()}
             had = (known.setdefault(name, set()) | folders) & wants
             needed[name] = had
             known[name] |= folders
