@@ -384,6 +384,21 @@ def test_what_housekeeping_unlinked_comes_back(command: Command, filled: Registr
     assert_all_is_whole(filled.url)
 
 
+def test_a_folder_of_a_link_that_was_gone_is_nothing_to_take_back(command: Command, filled: RegistryServer) -> None:
+    """Purged beside the server, blobs leave folders of their links, which housekeeping offline removes."""
+    cleaned(command, filled.url, "--storage", filled.root, *FAST, "--now")
+    filled.stop()
+    storage = ("--storage", filled.root, "--offline", "--yes", "--json")
+    collected = command("gc", "--grace", "0s", *storage)
+    assert collected.status == 0, collected.err
+    actions = {chore["action"] for chore in collected.document["collection"]["housekeeping"]}
+    assert "remove-link-folder" in actions
+    assert "remove-link" not in actions
+    undone = command("undo", collected.document["run"], *storage)
+    assert undone.status == 0, (undone.err, undone.out)
+    assert undone.document["lost"] == []
+
+
 def test_credentials_that_may_not_push_are_told_once(command: Command, registry_28: RegistryServer) -> None:
     push(registry_28.url, APP, OLDER, "0.9")
     push(registry_28.url, APP, OLD, "0.8")

@@ -10,7 +10,7 @@ from jettison.errors import StorageError
 from jettison.history.model import PlannedAction
 from jettison.oci.digest import Digest
 from jettison.oci.inventory import Problem
-from jettison.storage.chores import Chore, ChoreKind
+from jettison.storage.chores import LINKS, Chore, ChoreKind
 from jettison.storage.housekeeping import Housekeeper
 
 
@@ -28,7 +28,7 @@ def keep_house(
         mine = list(group)
         sequences = recorder.run.plan([_planned(chore) for chore in mine])
         recorder.run.begin(*sequences)
-        if kind is ChoreKind.LINK:
+        if kind in LINKS:
             links = [chore.name for chore in mine]
             failed = [_failure(partial(housekeeper.remove_links, repository, links))] * len(mine)
         else:
@@ -55,6 +55,6 @@ def _failure(work: Callable[[], None]) -> str:
 
 def _planned(chore: Chore) -> PlannedAction:
     what = f"{chore.name}: {chore.reason}" if chore.name else chore.reason
-    digest = Digest(chore.name) if chore.kind is ChoreKind.LINK else None
+    digest = Digest(chore.name) if chore.kind in LINKS else None
     tags = (chore.name,) if chore.kind is ChoreKind.TAG_FOLDER else ()
     return PlannedAction(chore.kind.value, chore.repository, digest, tags, "housekeeping", what, chore.size)

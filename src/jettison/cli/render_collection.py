@@ -17,6 +17,7 @@ _CHORES: Final = {
     ChoreKind.UPLOAD: ("stale upload", "stale uploads"),
     ChoreKind.TAG_FOLDER: ("tag that points to nothing", "tags that point to nothing"),
     ChoreKind.LINK: ("layer link that nothing needs", "layer links that nothing needs"),
+    ChoreKind.LINK_FOLDER: ("empty folder of a layer link", "empty folders of layer links"),
     ChoreKind.REPOSITORY: ("empty repository", "empty repositories"),
     ChoreKind.BLOB_FOLDERS: ("empty blob folder", "empty blob folders"),
 }

@@ -2,7 +2,7 @@
 
     stale uploads          begun more than a week ago and never finished; the registry purges them at that age itself
     tag folders            left by a push that was interrupted before the tag pointed to anything
-    layer links            that no manifest of their repository needs
+    layer links            that no manifest of their repository needs, and the folders of those that are gone
     repositories           without a manifest, tag, link or upload
     blob folders           without data, which collecting beside a serving registry leaves
 
@@ -40,8 +40,13 @@ class ChoreKind(StrEnum):
     UPLOAD = "remove-upload"
     TAG_FOLDER = "remove-tag-folder"
     LINK = "remove-link"
+    LINK_FOLDER = "remove-link-folder"
     REPOSITORY = "remove-repository"
     BLOB_FOLDERS = "remove-blob-folders"
+
+
+LINKS: Final = frozenset({ChoreKind.LINK, ChoreKind.LINK_FOLDER})
+"""Those of one repository are removed together. Only where there was a link there is something to take back."""
 
 
 class Chore(NamedTuple):
@@ -169,11 +174,16 @@ class _Finder:
             if digest not in self._condemned and self._is_old(layout.layer_link(name, Digest(digest)))
         ]
         behind = behind_symbolic_link(self._root, name, going) if going else ()
-        return [
-            Chore(ChoreKind.LINK, name, digest, "no manifest of the repository needs this layer")
-            for digest in going
-            if digest not in behind
-        ]
+        live: list[Chore] = []
+        left: list[Chore] = []
+        for digest in going:
+            if digest in behind:
+                continue
+            if is_missing(f"{self._root}/{layout.layer_link(name, Digest(digest))}"):
+                left.append(Chore(ChoreKind.LINK_FOLDER, name, digest, "the link that was in it is gone already"))
+            else:
+                live.append(Chore(ChoreKind.LINK, name, digest, "no manifest of the repository needs this layer"))
+        return live + left
 
     def _tag_folders(self, name: str, holding: Holding) -> list[Chore]:
         if not any(problem.code == "tag-without-target" for problem in holding.problems):
@@ -208,7 +218,9 @@ class _Finder:
         return (
             all((ChoreKind.TAG_FOLDER, tag) in going for tag in tags)
             and all((ChoreKind.UPLOAD, upload) in going for upload in uploads)
-            and all((ChoreKind.LINK, digest) in going or digest in self._condemned for digest in layers)
+            and all(
+                not going.isdisjoint((kind, digest) for kind in LINKS) or digest in self._condemned for digest in layers
+            )
             and all(self._is_old(f"{layout.repository_folder(name)}/{mark}") for mark in marks)
         )
 

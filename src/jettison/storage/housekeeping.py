@@ -26,7 +26,7 @@ class Housekeeper:
     def do(self, chore: Chore) -> None:
         """Do one chore; what is gone by now is done."""
         match chore.kind:
-            case ChoreKind.LINK:
+            case ChoreKind.LINK | ChoreKind.LINK_FOLDER:
                 self.remove_links(chore.repository, [chore.name])
             case ChoreKind.BLOB_FOLDERS:
                 for digest in chore.digests:
