@@ -1,7 +1,9 @@
 """Writing back into a storage: nothing is replaced, nothing goes through a symbolic link, a crash leaves no damage."""
 
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from jettison.storage.changes import LocalChanges
 from jettison.storage.contract import ChangedError
 from jettison.storage.inventory import read_storage_inventory
 from jettison.storage.lease import take_lease
+from jettison.storage.links import write_layer_link
 from jettison.storage.local import LocalStorage
 from jettison.storage.restore import LocalRestore, had_link
 from jettison.testing.images import image
@@ -62,6 +65,49 @@ def test_a_revision_and_its_tag_come_back_once(root: Path, restore: LocalRestore
     entry = root / layout.tags_folder(APP) / "1/index" / algorithm / name / "link"
     assert entry.read_text() == GONE.digest
     assert not list(root.rglob("*jettison-*"))
+
+
+def owned(root: Path) -> dict[str, tuple[int, int, int]]:
+    """Return owner, group and rights of all that the registry has."""
+    states = {str(path): path.stat() for path in (root / layout.REPOSITORIES).parent.rglob("*")}
+    return {path: (state.st_uid, state.st_gid, stat.S_IMODE(state.st_mode)) for path, state in states.items()}
+
+
+def write_all(root: Path) -> None:
+    """Write all that an undo and a link repair write, into folders that are gone."""
+    layer = GONE.blobs[1].digest
+    for path in (layout.tags_folder(APP), layout.layers_folder(APP), layout.blob_folder(GONE.digest)):
+        shutil.rmtree(root / path)
+    storage = LocalStorage(root)
+    with take_lease(storage.name, "tests") as lease:
+        back = LocalRestore(lease, storage)
+        back.put_body(GONE.digest, GONE.body)
+        back.put_link(APP, layer, layer)
+        back.put_revision(APP, GONE.digest)
+        back.put_tag(APP, "1", GONE.digest)
+        write_layer_link(lease, APP, KEPT.blobs[1].digest, KEPT.blobs[1].digest)
+
+
+@pytest.mark.parametrize(("folders", "files"), [(0o755, 0o644), (0o2775, 0o664)], ids=["owner", "group"])
+def test_what_is_written_has_the_rights_of_what_is_around_it(root: Path, folders: int, files: int) -> None:
+    """Whoever may write into the storage may write what came back, whatever the umask of who brought it."""
+    for path in root.rglob("*"):
+        path.chmod(folders if path.is_dir() else files)
+    before = os.umask(0o077)
+    try:
+        write_all(root)
+    finally:
+        os.umask(before)
+    assert {rights for *_, rights in owned(root).values()} == {folders, files}
+
+
+def test_what_root_writes_belongs_to_whom_the_storage_belongs_to(root: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to somebody")
+    for path in (root, *root.rglob("*")):
+        os.chown(path, 12345, 54321)
+    write_all(root)
+    assert {(user, group) for user, group, _ in owned(root).values()} == {(12345, 54321)}
 
 
 def test_a_tag_that_points_elsewhere_is_never_replaced(root: Path, restore: LocalRestore) -> None:

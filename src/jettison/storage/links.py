@@ -21,7 +21,7 @@ from jettison.storage.contract import StorageReader
 from jettison.storage.files import status
 from jettison.storage.layout import readable
 from jettison.storage.lease import Lease
-from jettison.storage.own import make_own_folder
+from jettison.storage.own import make_own_folder, take_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,7 @@ def _write_link(folder: int, part: str, target: DigestText) -> None:
         descriptor = os.open(part, flags, 0o644, dir_fd=folder)
         try:
             os.write(descriptor, target.encode("ascii"))
+            take_after(folder, descriptor)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

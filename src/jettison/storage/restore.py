@@ -25,7 +25,7 @@ from jettison.storage.contract import ChangedError
 from jettison.storage.files import names_in, open_folder, open_own_folder
 from jettison.storage.lease import Lease
 from jettison.storage.local import LocalStorage
-from jettison.storage.own import make_own_folder
+from jettison.storage.own import make_own_folder, take_after
 from jettison.storage.refusal import way_out
 
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -162,6 +162,7 @@ def _put(folder: int, name: str, content: bytes) -> bool:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
+            take_after(folder, file.fileno())
             os.fsync(file.fileno())
         os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     except FileExistsError:
