@@ -1,6 +1,7 @@
 """Servers that are no registries, lie, or send damage: one clear error, and no part is taken for the whole."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import Awaitable, Callable
 
@@ -168,6 +169,34 @@ async def test_truncated_json(after: int) -> None:
         server.when("GET", "/v2/.*", truncated(after, of=Response(200, (), TAGS)))
         async with RegistryClient(server.url, limits=FAST) as client:
             with pytest.raises(ContentError, match=r"listing the tags of team/app.*truncated"):
+                await client.tags("team/app")
+
+
+async def test_what_a_proxy_compressed_is_read() -> None:
+    packed = {"Content-Encoding": "gzip", "Content-Type": BUILT.media_type, "Docker-Content-Digest": str(BUILT.digest)}
+    with FaultyServer() as server:
+        server.when("GET", "/v2/.*/tags/list.*", answer(200, gzip.compress(TAGS), packed))
+        server.when("*", "/v2/.*/manifests/.*", answer(200, gzip.compress(BUILT.body), packed))
+        async with RegistryClient(server.url, limits=FAST) as client:
+            assert await client.tags("team/app") == ("1",)
+            assert (await client.manifest("team/app", "1")).body == BUILT.body
+            assert (await client.resolve("team/app", "1")).size == len(BUILT.body)
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "words"),
+    [
+        ("br", b"x", "compressed"),
+        ("gzip", b"no gzip at all", "damaged"),
+        ("gzip", gzip.compress(TAGS)[:-5], "cut short"),
+        ("gzip", gzip.compress(b" " * 10_000_000), "endless or larger"),
+    ],
+)
+async def test_what_cannot_be_unpacked_is_refused(coding: str, body: bytes, words: str) -> None:
+    with FaultyServer() as server:
+        server.when("GET", "/v2/.*", answer(200, body, {"Content-Encoding": coding}))
+        async with RegistryClient(server.url, limits=Limits(listing_bytes=1_000_000)) as client:
+            with pytest.raises(ContentError, match=words):
                 await client.tags("team/app")
 
 

@@ -1,6 +1,7 @@
 """Listings that are disabled, break off, lead nowhere, or come without links."""
 
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -15,7 +16,7 @@ from jettison.registry.settings import Limits
 from jettison.testing.faults import (
     answer,
 )
-from jettison.testing.faulty import FaultyServer, Response
+from jettison.testing.faulty import Exchange, FaultyServer, Response
 
 FAST = Limits(backoff=0, retries=3)
 OTHER = Digest.of(b"something else")
@@ -28,8 +29,9 @@ async def test_a_disabled_catalogue_names_the_way_out(status: int) -> None:
     with FaultyServer() as server:
         server.when("GET", "/v2/_catalog.*", answer(status))
         async with RegistryClient(server.url, limits=FAST) as client:
-            with pytest.raises(UnsupportedError, match="--repository"):
+            with pytest.raises(UnsupportedError, match="--repository") as caught:
                 await anext(client.repositories())
+    assert "enable-delete" not in str(caught.value)
 
 
 async def test_a_catalogue_that_fails_half_way_raises_after_what_it_had() -> None:
@@ -81,6 +83,41 @@ async def test_a_page_of_a_round_size_without_a_link_is_not_believed() -> None:
         server.when("GET", r"/v2/.*last=tag-099", answer(200, json.dumps({"tags": rest}).encode()))
         async with RegistryClient(server.url, limits=FAST) as client:
             assert await client.tags("team/app") == (*first, *rest)
+
+
+@pytest.mark.parametrize("cap", [1, 2, 7, 30])
+async def test_small_pages_without_links_are_followed_to_their_end(cap: int) -> None:
+    tags = {"a": [f"{n:03}" for n in range(2 * cap)], "b": ["1"], "c": [f"{n:03}" for n in range(3 * cap + 1)]}
+
+    def page(exchange: Exchange) -> None:
+        parts = urlsplit(exchange.request.path)
+        query = parse_qs(parts.query)
+        names = [tag for tag in tags[parts.path.split("/")[2]] if tag > query.get("last", [""])[0]]
+        exchange.send(Response(200, (), json.dumps({"tags": names[: min(cap, int(query["n"][0]))]}).encode()))
+
+    with FaultyServer() as server:
+        server.when("GET", "/v2/.*/tags/list.*", page)
+        async with RegistryClient(server.url, limits=FAST) as client:
+            assert {name: list(await client.tags(name)) for name in tags} == tags
+
+
+@pytest.mark.parametrize("status", [400, 404, 405])
+async def test_a_server_that_refuses_to_go_on_has_sent_everything(status: int) -> None:
+    with FaultyServer() as server:
+        server.when("GET", r"/v2/.*n=1000", answer(200, TAGS))
+        server.when("GET", r"/v2/.*last=.*", answer(status))
+        async with RegistryClient(server.url, limits=FAST) as client:
+            assert await client.tags("team/app") == ("1",)
+
+
+async def test_many_listings_of_one_length_are_believed_without_asking_each_time() -> None:
+    with FaultyServer() as server:
+        server.when("GET", r"/v2/.*n=1000", answer(200, TAGS))
+        server.when("GET", r"/v2/.*last=.*", answer(200, b'{"tags":null}'))
+        async with RegistryClient(server.url, limits=FAST) as client:
+            for number in range(50):
+                assert await client.tags(f"team/app-{number}") == ("1",)
+    assert server.count("GET") < 75
 
 
 async def test_referrers_over_pages_and_filtered_here() -> None:

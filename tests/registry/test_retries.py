@@ -89,8 +89,8 @@ async def test_every_request_waits_after_429() -> None:
         server.when("GET", "/v2/.*", answer(200, TAGS))
         server.when("GET", "/v2/.*", too_many_requests("50"), times=1)
         async with RegistryClient(server.url, limits=FAST, sleep=sleeps) as client:
-            await client.tags("team/app")
-            await client.tags("team/other")
+            await client.manifest("team/app", "1")
+            await client.manifest("team/other", "1")
     # The pause of the request itself, then what is left of it for whatever goes out next.
     assert sleeps.seconds[0] == 50.0
     assert len(sleeps.seconds) == 3
@@ -154,7 +154,7 @@ async def test_keeps_to_its_concurrency() -> None:
     with FaultyServer() as server:
         server.when("GET", "/v2/.*", answer(200, TAGS))
         async with RegistryClient(server.url, limits=Limits(concurrency=3)) as client:
-            await asyncio.gather(*(client.tags(f"team/app{number}") for number in range(40)))
+            await asyncio.gather(*(client.manifest(f"team/app{number}", "1") for number in range(40)))
         assert server.count("GET") == 40
         assert server.most_at_once <= 3
 
@@ -166,5 +166,5 @@ async def test_keeps_to_its_rate() -> None:
         limits = Limits(requests_per_second=0.001)
         async with RegistryClient(server.url, limits=limits, sleep=sleeps) as client:
             for number in range(3):
-                await client.tags(f"team/app{number}")
+                await client.manifest(f"team/app{number}", "1")
     assert [round(seconds, -2) for seconds in sleeps.seconds] == [1000, 2000]

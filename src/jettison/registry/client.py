@@ -22,7 +22,7 @@ from jettison.registry.documents import (
     read_referrers,
     tag_deletion_by,
 )
-from jettison.registry.paging import Pages
+from jettison.registry.paging import Pages, PageSizes
 from jettison.registry.refusals import error_codes, is_read_only, unsupported_reason
 from jettison.registry.settings import Limits, TlsSettings
 from jettison.registry.targets import is_segment, pull_scope, repository_path, segment, shown
@@ -34,8 +34,8 @@ _ACCEPT: Final = ", ".join(MANIFEST_TYPES)
 _CATALOGUE: Final = "registry:catalog:*"
 # distribution's `catalog: maxentries` and `tags: maxtags` are 1000 unless configured; a larger n is refused there.
 _PAGE: Final = 1000
-# What servers and proxies choose as page sizes is a multiple of this.
-_ROUND: Final = 50
+# What a server that knows no `last` may answer to it.
+_NO_LAST: Final = frozenset({400, 404, 405})
 _SMALL: Final = 1024 * 1024
 _NOTHING: Final = Digest("sha256:" + "0" * 64)
 
@@ -71,6 +71,7 @@ class RegistryClient:
         self._opened: Transport | None = None
         self._root = f"{self.url.prefix}/v2/"
         self._page_sizes: dict[str, int] = {}
+        self._seen_pages = {"repositories": PageSizes(), "tags": PageSizes()}
         self._deletes_tags: bool | None = None
 
     def __repr__(self) -> str:
@@ -160,7 +161,9 @@ class RegistryClient:
         digest = digest_header(answer)
         size = answer.headers.get("Content-Length", "")
         media_type = media_type_header(answer)
-        if answer.status != 200 or digest is None or not media_type or not size.isdigit() or size == "0":
+        # A size of what a proxy compressed is none.
+        is_sized = size.isdigit() and size != "0" and "Content-Encoding" not in answer.headers
+        if answer.status != 200 or digest is None or not media_type or not is_sized:
             fetched = await self.manifest(repository, reference)
             return Descriptor(fetched.media_type, fetched.digest, len(fetched.body))
         if ":" in reference and digest != reference:
@@ -397,7 +400,9 @@ class RegistryClient:
         """Yield the new names of each page of a listing."""
         pages = Pages(self.url, what)
         size = self._page_sizes.get(key, _PAGE)
+        seen = self._seen_pages[key]
         first = True
+        doubted = 0
         target: str | None = f"{self._root}{path}?n={size}" if size else f"{self._root}{path}"
         while target is not None:
             answer = await self._transport.request(
@@ -408,17 +413,23 @@ class RegistryClient:
                 size = self._page_sizes[key] = 0
                 target = f"{self._root}{path}"
                 continue
+            if doubted and answer.status in _NO_LAST:
+                return
             if answer.status != 200:
                 raise self._transport.refusal(what, answer)
             names = read_names(self.url, what, answer, key)
             first = False
             new = pages.add(names)
             yield new
+            if doubted and not new:
+                seen.ended(doubted)
             here = target
+            doubted = 0
             target = pages.follow(here, answer.headers.getall("Link", ()), entries=len(names), new=len(new))
-            if target is None and new and (len(names) == size or len(names) % _ROUND == 0):
-                # A full page and no link: the end by chance, or a server that pages without links (or a proxy that
-                # drops them), perhaps by a smaller size than was asked for. One more request tells; a server that
-                # ignores `last` repeats itself, and then nothing is new.
+            if seen.may_be_cut(len(names), size, linked=target is not None) and new:
+                # No link: the end, or a server that pages without links (or a proxy that drops them), perhaps by a
+                # smaller size than was asked for. One more request tells; a server that ignores `last` repeats
+                # itself, and then nothing is new.
+                doubted = len(names)
                 asked = f"n={size}&" if size else ""
                 target = f"{self._root}{path}?{asked}last={quote(names[-1], safe='')}"

@@ -13,6 +13,9 @@ _PARAMETER = re.compile(r';[ \t]*([^\s=;,"]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"
 _UNSAFE = re.compile(r"[^\x21-\x7e]")
 # Servers that filter a listing by permission may send empty pages with a next one; a thousand in a row lead nowhere.
 _EMPTY_PAGES: Final = 1000
+# What servers and proxies choose as page sizes is a multiple of this.
+_ROUND: Final = 50
+_ENOUGH: Final = 8
 
 
 def next_target(headers: Iterable[str]) -> str | None:
@@ -23,6 +26,39 @@ def next_target(headers: Iterable[str]) -> str | None:
                 if name.lower() == "rel" and "next" in (quoted or plain).lower().split():
                     return link[1].strip()
     return None
+
+
+class PageSizes:
+    """What the pages of many listings tell: whether one without a link may have been cut.
+
+    A server that pages without links, or behind a proxy that drops them, may send fewer names than it was asked for
+    and hold more. A link on any page proves that it does not. So does a longer page: none was cut at less. Of the
+    longest, `_ENOUGH` listings that ended there are proof, unless the length is one that servers choose.
+    """
+
+    __slots__ = ("_ended", "_linked", "_longest")
+
+    def __init__(self) -> None:
+        self._longest = 0
+        self._ended = 0
+        self._linked = False
+
+    def may_be_cut(self, entries: int, asked: int, *, linked: bool) -> bool:
+        """Whether more may follow a page of `entries` names, where `asked` (0: as the server likes) were asked for.
+
+        `linked`: the page has a link to the next one.
+        """
+        self._linked = self._linked or linked
+        if entries > self._longest:
+            self._longest, self._ended = entries, 0
+        if linked or not entries:
+            return False
+        doubtful = entries == self._longest and self._ended < _ENOUGH and not self._linked
+        return doubtful or entries == asked or entries % _ROUND == 0
+
+    def ended(self, entries: int) -> None:
+        """Note that nothing followed a page of `entries` names."""
+        self._ended += entries == self._longest
 
 
 class Pages:

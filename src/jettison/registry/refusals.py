@@ -19,6 +19,7 @@ from jettison.registry.url import RegistryUrl
 from jettison.registry.wire import Answer
 
 _LONGEST_QUOTE: Final = 200
+_WRITING: Final = frozenset({"DELETE", "PUT", "POST"})
 
 
 class _Error(msgspec.Struct):
@@ -55,7 +56,7 @@ def refusal(url: RegistryUrl, what: str, answer: Answer, credentials: Credential
     if status == 404:
         return NotFoundError(f"registry {url}, {what}: not there ({said})", status=status, codes=codes)
     if status == 405 or "UNSUPPORTED" in codes:
-        reason = unsupported_reason(answer.headers)
+        reason = unsupported_reason(answer.headers) if answer.method in _WRITING else "the server does not offer this"
         return UnsupportedError(f"registry {url}, {what}: {reason} ({said})", status=status, codes=codes)
     if status == 429:
         return RateLimitedError(

@@ -1,15 +1,17 @@
 """Wire: one HTTP request and its answer, on aiohttp. Foreign errors become ours here; who may try again decides above.
 
-What is sent is spelled out: no cookies, no automatic headers, no redirects, no decompression, no `.netrc`.
+What is sent is spelled out: no cookies, no automatic headers, no redirects, no `.netrc`.
 """
 
 import asyncio
 import socket
 import ssl
+import zlib
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.client_exceptions import ClientConnectorDNSError
 from multidict import CIMultiDictProxy
 from yarl import URL
@@ -34,6 +36,7 @@ class Answer(NamedTuple):
     body: bytes
     attempt: int = 1
     repeated: bool = False
+    method: str = "GET"
 
 
 class BrokenError(Exception):
@@ -121,7 +124,9 @@ class Wire:
                 response.release()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _translated(error, url) from error
-        return Answer(response.status, response.headers, body)
+        if body and hdrs.CONTENT_ENCODING in response.headers:
+            body = _unpacked(body, response, limit if response.status < 300 else _CHUNK, what)
+        return Answer(response.status, response.headers, body, method=method)
 
     async def _read_at_most(
         self, response: aiohttp.ClientResponse, limit: int, what: str, deadline: asyncio.Timeout
@@ -141,6 +146,25 @@ class Wire:
             parts.append(part)
             deadline.reschedule(min(last, clock() + self._limits.read_timeout))
         return b"".join(parts)
+
+
+def _unpacked(body: bytes, response: aiohttp.ClientResponse, limit: int, what: str) -> bytes:
+    """Return a body without the compression that a proxy put on it, though none was asked for."""
+    coding = response.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+    if coding in {"", "identity"}:
+        return body
+    if coding not in {"gzip", "x-gzip"}:
+        raise ContentError(f"{what} is refused: it comes compressed ({coding[:20]!r}), which was not asked for")
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        plain = unpacking.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise ContentError(f"{what} is refused: it comes compressed, and damaged") from error
+    if len(plain) > limit:
+        raise too_large(what, limit, None)
+    if not unpacking.eof:
+        raise ContentError(f"{what} is refused: it comes compressed, and cut short")
+    return plain
 
 
 async def _read_complaint(response: aiohttp.ClientResponse) -> bytes:
