@@ -56,6 +56,9 @@ def test_versions_stand_in_the_order_of_a_person() -> None:
         "v",
         "v1x",
         "release-1.2.3",
+        "1.x",
+        "1.2.x",
+        "v1.2.X-alpine",
         "",
     ],
 )
@@ -89,6 +92,13 @@ def test_the_same_version_in_other_words() -> None:
     assert version("1.2") == version("v1.2.0") == version("1.2.0.RELEASE")
     assert hash(version("1.2")) == hash(version("1.2.0"))
     assert version("1.2") != version("1.2-alpine")
+
+
+def test_dates_stand_in_the_order_of_days_however_they_are_written() -> None:
+    written = ["20251231", "2026.1.2", "2026-01-03", "20260104", "202601041530", "2026_01_05", "20260106-2", "2026.1.7"]
+    assert sorted(reversed(written), key=version) == written
+    assert version("20261124") == version("2026.11.24") == version("2026-11-24") == version("2026_11_24")
+    assert {version(tag).line for tag in written} == {"calendar"}
 
 
 def test_prereleases_are_told() -> None:

@@ -13,10 +13,11 @@ from functools import lru_cache, total_ordering
 from typing import Final
 
 _START = re.compile(r"[vV]?(\d+(?:\.\d+)*)(?![0-9])(.*)", re.DOTALL)
-_ISO_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?![0-9])(.*)", re.DOTALL)
+_ISO_DATE = re.compile(r"(\d{4})([-_])(\d{2})\2(\d{2})(?![0-9])(.*)", re.DOTALL)
 _SEPARATORS = re.compile(r"[-._+]")
 _WORD_AND_NUMBER = re.compile(r"([A-Za-z]+)(\d*)")
 _COMMIT = re.compile(r"g[0-9a-f]{7,40}|(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}")
+_FLOATING = re.compile(r"[.][xX](?![A-Za-z0-9])")
 _TIMESTAMP = re.compile(r"(\d{8})[tT](\d{4,6})[zZ]?")
 
 # Lower comes first. PEP 440 and Maven agree on this order where both know the word.
@@ -92,16 +93,20 @@ class Version:
 def parse_version(tag: str) -> Version | None:
     """Read `tag` as a version, or return None where it is none or might be something else."""
     iso = _ISO_DATE.fullmatch(tag)
-    if iso and _is_date(int(iso[1]), int(iso[2]), int(iso[3])):
-        return _with_suffix((int(iso[1]), int(iso[2]), int(iso[3])), iso[4])
+    if iso and _is_date(int(iso[1]), int(iso[3]), int(iso[4])):
+        return _with_suffix((int(iso[1]), int(iso[3]), int(iso[4])), iso[5])
     match = _START.fullmatch(tag)
     if match is None:
         return None
     numbers, rest = match[1], match[2]
-    release = tuple(int(number) for number in numbers.split("."))
-    if len(release) > 1:
-        return _with_suffix(release, rest)
-    if len(numbers) > _LONGEST_BARE_NUMBER and not _is_compact_date(numbers):
+    first, *others = numbers.split(".")
+    # 20261124 and 2026.11.24 are one day: whoever changes from one to the other must not lose the newer ones.
+    parts = _parts_of_date(first) if _is_compact_date(first) else [first]
+    release = tuple(int(number) for number in (*parts, *others))
+    if others:
+        # `1.2.x` is no version but what moves along with the versions.
+        return None if _FLOATING.match(rest) else _with_suffix(release, rest)
+    if len(first) > _LONGEST_BARE_NUMBER and len(parts) == 1:
         return None
     if rest and rest[0].isalpha():
         return None  # an abbreviated commit such as 1a2b3c4
@@ -154,6 +159,11 @@ def _with_suffix(release: tuple[int, ...], rest: str) -> Version | None:
 def _counts(word: re.Match[str]) -> bool:
     """Whether a known word is meant as such: a single letter only with its number (`b2`, `r5`)."""
     return bool(word[2]) or word[1] not in _SINGLE_LETTERS
+
+
+def _parts_of_date(digits: str) -> list[str]:
+    """Return year, month, day, and what is there of hour, minute and second."""
+    return [digits[:4], *(digits[start : start + 2] for start in range(4, len(digits), 2))]
 
 
 def _is_compact_date(digits: str) -> bool:
