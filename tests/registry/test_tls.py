@@ -33,7 +33,7 @@ async def test_a_certificate_for_another_name(make_registry: MakeRegistry, tls_f
     with server:
         url = f"https://127.0.0.2:{server.port}"
         async with RegistryClient(url, tls=TlsSettings(ca_file=tls_files.ca), limits=FAST) as client:
-            with pytest.raises(UntrustedError, match=r"127\.0\.0\.2"):
+            with pytest.raises(UntrustedError, match=r"127\.0\.0\.2.*a name that stands in it"):
                 await client.ping()
         assert server.requests == ()
 

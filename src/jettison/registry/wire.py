@@ -4,6 +4,7 @@ What is sent is spelled out: no cookies, no automatic headers, no redirects, no 
 """
 
 import asyncio
+import os
 import socket
 import ssl
 import zlib
@@ -22,6 +23,8 @@ from jettison.registry.tls import outside_context, registry_context
 from jettison.registry.url import RegistryUrl, origin_of
 
 _CHUNK: Final = 64 * 1024
+# X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL's x509_vfy.h.
+_OTHER_NAME: Final = frozenset({62, 64})
 _SENT_BY_AIOHTTP: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
@@ -227,9 +230,14 @@ def _tls_error(error: BaseException) -> ssl.SSLError | None:
 
 def _tls_translated(error: ssl.SSLError, origin: str) -> RegistryError | BrokenError:
     if isinstance(error, ssl.SSLCertVerificationError):
+        way_out = (
+            "Give the registry's URL with a name that stands in it, or let it be issued for this one"
+            if error.verify_code in _OTHER_NAME
+            else "Where it comes from an authority of your own, name that authority's certificate with --ca-file or "
+            "`tls: {ca_file: ...}`"
+        )
         return UntrustedError(
-            f"the certificate of {origin} is not trusted: {error.verify_message}. Where it comes from an authority of "
-            "your own, name that authority's certificate with --ca-file or `tls: {ca_file: ...}`"
+            f"the certificate of {origin} is not trusted: {error.verify_message.rstrip('.')}. {way_out}"
         )
     reason = (error.reason or "").upper()
     if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason:
@@ -248,4 +256,8 @@ def _tls_translated(error: ssl.SSLError, origin: str) -> RegistryError | BrokenE
 
 
 def _why(error: aiohttp.ClientConnectorError) -> str:
-    return error.os_error.strerror or type(error.os_error).__name__
+    cause = error.os_error
+    if cause.errno and not isinstance(cause, socket.gaierror):
+        # asyncio's own words are "Connect call failed (...)".
+        return os.strerror(cause.errno)
+    return cause.strerror or type(cause).__name__
