@@ -7,7 +7,7 @@ import pytest
 from jettison.errors import ConfigurationError
 from jettison.oci.digest import Digest
 from jettison.policy.cases import Result, digest_of, read_cases, run_case
-from jettison.policy.parse import parse_policy
+from jettison.policy.parse import parse_policy_node
 
 POLICY = """
 policies:
@@ -21,7 +21,9 @@ policies:
 
 def run(cases: str, policy: str = POLICY) -> list[Result]:
     text = f"policy:{policy.replace(chr(10), chr(10) + '  ')}\ncases:\n{cases}"
-    return [run_case(each, parse_policy(each.policy.text, "cases.yaml")) for each in read_cases(text, "cases.yaml")]
+    return [
+        run_case(each, parse_policy_node(each.policy.node, "cases.yaml")) for each in read_cases(text, "cases.yaml")
+    ]
 
 
 def failures(cases: str) -> list[str]:
@@ -149,3 +151,23 @@ def test_a_file_without_a_policy() -> None:
 def test_the_mistake_in_a_policy_is_told_where_it_stands() -> None:
     with pytest.raises(ConfigurationError, match=r"cases.yaml:5:57: policies\[0\].rules\[0\].keep"):
         run("  - {name: a, tags: {x: 1d}, others: keep}\n", POLICY.replace("newest: 2", "newst: 2"))
+
+
+def test_a_policy_in_a_file_of_cases_may_use_its_anchors() -> None:
+    text = """
+policy:
+  policies:
+    - repositories: "**"
+      rules: [&newest {name: newest, tags: "*", keep: &two {newest: 2}}]
+cases:
+  - &first {name: first, tags: &tags {1.10: 1d, 1.1: 2d, b: 3d}, keep: [1.10, 1.1], expire: [b]}
+  - <<: *first
+    name: second
+    tags: {<<: *tags, b: 1h}
+    keep: [b, 1.10]
+    expire: [1.1]
+    policy: {policies: [{repositories: "**", rules: [{<<: *newest, tags: "*"}]}]}
+"""
+    cases = read_cases(text, "cases.yaml")
+    results = [run_case(each, parse_policy_node(each.policy.node, "cases.yaml")) for each in cases]
+    assert [(each.name, each.checked, each.failures) for each in results] == [("first", 3, ()), ("second", 3, ())]

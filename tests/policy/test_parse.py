@@ -1,10 +1,12 @@
 """Policy files: what they say, and what a mistake in one says back."""
 
+import re
 from datetime import timedelta
 
 import pytest
 
 from jettison.errors import ConfigurationError
+from jettison.policy.lint import lint
 from jettison.policy.model import AllOf, AnyOf, Everything, LastImage, Newest, Not, Order, Share, Within
 from jettison.policy.parse import parse_duration, parse_limit, parse_policy
 
@@ -31,6 +33,13 @@ policies:
         keep: {everything: true}
 limits: {deletions: 30%, last_image: allow}
 """
+
+
+def refused(text: str) -> str:
+    """Return what is said of a policy that is refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse_policy(text, "policy.yaml")
+    return str(caught.value)
 
 
 def test_everything_is_read() -> None:
@@ -130,3 +139,80 @@ def test_limits() -> None:
     for wrong in ("101%", "-1", "many", "", True, -5):
         with pytest.raises(ValueError, match="is no limit"):
             parse_limit(wrong)
+
+
+MERGED = """
+rule_sets:
+  standard:
+    - &base {name: base, tags: "*", keep: {newest: 3}}
+    - <<: *base
+      name: versions
+      tags: {version: "*"}
+policies:
+  - &first
+    repositories: "a/**"
+    rules: [{<<: *base, name: own}]
+  - <<: [*first, {untagged: {keep: {within: 1d}}, repositories: "c"}]
+    repositories: "b/**"
+"""
+
+
+def test_merge_keys_are_resolved() -> None:
+    policy = parse_policy(MERGED, "policy.yaml")
+    first, second = policy.policies
+    assert (str(first.repositories), str(second.repositories)) == ("a/**", "b/**")
+    assert first.rules == second.rules
+    assert (first.untagged, second.untagged) == (None, Within(timedelta(days=1)))
+    assert [warning.code for warning in lint(policy, MERGED, "policy.yaml")] == ["unused"]
+
+
+def test_a_mistake_in_what_is_merged_stands_where_it_is_written() -> None:
+    text = "policies:\n  - repositories: a\n    <<:\n      rules:\n        - {tags: '*', keep: {newst: 3}}\n"
+    assert refused(text).startswith("policy.yaml:5:30: policies[0].rules[0].keep.newst: ")
+
+
+@pytest.mark.parametrize("value", ["3", "[3]", "[{a: 1}, b]", "&x {<<: *x}"])
+def test_only_mappings_are_merged(value: str) -> None:
+    text = refused(f"policies:\n  - repositories: a\n    <<: {value}\n")
+    assert re.match(r"policy\.yaml:3:\d+: .*(`<<` takes a mapping, or a list of mappings|alias)", text)
+
+
+USUAL = "policies: [{repositories: a, rules: [{tags: '*', keep: {newest: 1}}], untagged: {keep: {within: 1d}}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (
+            f"{USUAL}protect:\n  tags:\n    - latest\n    - 1.10\n",
+            "5:7: protect.tags[1]: expected text, found a number",
+        ),
+        (f"{USUAL}protect:\n  tags:\n    - 'a['\n", "4:7: protect.tags[0]: "),
+        (f"{USUAL}protect: {{in_use: [docker, 5]}}\n", "2:28: protect.in_use[1]: "),
+        ("policies:\n  - repositories:\n      - a\n      - 5\n", "4:9: policies[0].repositories[1]: "),
+        ("policies:\n  - a\n", "2:5: policies[0]: expected a mapping"),
+        ("policies:\n  - repositories: a\n    rules:\n      - a\n", "4:9: policies[0].rules[0]: expected a mapping"),
+        (
+            "policies:\n  - repositories: a\n    rules:\n      - tags: {regex: [a, (]}\n",
+            "4:27: policies[0].rules[0].tags.regex[1]: the regular expression '('",
+        ),
+        (
+            "policies:\n  - repositories: a\n    untagged:\n      keep: {any: [{newest: 1}, x]}\n",
+            "4:33: policies[0].untagged.keep.any[1]: expected a mapping",
+        ),
+    ],
+)
+def test_a_mistake_in_a_list_is_told_of_its_entry(text: str, where: str) -> None:
+    assert refused(text).startswith(f"policy.yaml:{where}")
+
+
+def test_defaults_that_no_policy_takes_are_read() -> None:
+    text = refused(f"defaults: {{untagged: {{keep: {{wihtin: 1d}}}}}}\n{USUAL}")
+    assert text.startswith("policy.yaml:1:30: defaults.untagged.keep.wihtin: unknown key")
+
+
+@pytest.mark.parametrize("key", ["protect", "limits", "defaults", "timezone", "rule_sets"])
+def test_a_key_without_a_value_is_refused(key: str) -> None:
+    assert refused(f"{key}:\n{USUAL}") == (
+        f"policy.yaml:1:1: {key}: `{key}` has no value; write one, or leave the key out"
+    )

@@ -188,3 +188,78 @@ def test_both_take_any_composition(keep: dict[str, Any], broken: bool) -> None:
         keep = keep | {"newestt": 1}
     document = {"policies": [{"repositories": ["a/**"], "rules": [{"name": "r", "tags": "*", "keep": keep}]}]}
     assert parses(json.dumps(document)) is VALIDATOR.is_valid(document) is not broken
+
+
+WHOLE: dict[str, Any] = {
+    "timezone": "UTC",
+    "protect": {"tags": ["latest", {"glob": "v*"}], "in_use": ["docker"]},
+    "rule_sets": {"std": [{"name": "s", "tags": "*", "keep": {"newest": 3}}]},
+    "defaults": {
+        "untagged": {"keep": {"within": "1d"}},
+        "platforms": {"of_expired": {"keep": {"within": "1d"}}},
+        "referrers": {"of_kept": {"keep": {"newest": 1}}, "orphaned": {"keep": {"within": "3d"}}},
+        "limits": {"deletions": "10%", "last_image": "allow"},
+        "rules": [{"use": "std"}],
+    },
+    "limits": {"deletions": 5, "last_image": "refuse"},
+    "policies": [
+        {
+            "name": "a",
+            "repositories": ["a/**", "!a/b", {"regex": ["x"]}],
+            "enabled": True,
+            "unit": "tag",
+            "images_outlive_tags": False,
+            "rules": [
+                {
+                    "name": "r",
+                    "tags": {"any": ["x"], "not": "y", "all": ["z"], "version": "*", "glob": ["g"], "search": "h"},
+                    "counts": "matching",
+                    "keep": {
+                        "any": [
+                            {"newest": 3, "by": "version", "per": ["minor"], "of": "tags", "unknown": "keep"},
+                            {"daily": 2, "by": "created", "unknown": "now", "among": {"not": {"within": "3d"}}},
+                            {"within": "3d", "by": "pulled", "inclusive": True, "unknown": "oldest"},
+                            {"pulled_within": "3d", "or_pushed": True, "inclusive": False},
+                        ],
+                        "all": [{"tags": "v*", "tagged": True, "digest": "sha256:*", "repositories": "a/**"}],
+                        "everything": True,
+                    },
+                }
+            ],
+            "untagged": {"keep": {"newest": 2}},
+            "referrers": {"of_expired": {"keep": {"nothing": True}}},
+            "platforms": {"of_expired": {"keep": {"newest": 1}}},
+            "limits": {"deletions": 3},
+        },
+        {"repositories": "b/**", "unit": "image", "rules": [{"tags": "*", "keep": {"weekly": 3, "monthly": 2}}]},
+    ],
+}
+
+
+def places(node: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Return the path of everything in a document but the document itself."""
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [each for key, value in inner for each in ((*path, key), *places(value, (*path, key)))]
+
+
+ONLY_THE_PARSER_KNOWS = (("use",), ("per",), ("per", 0), ("timezone",), ("rule_sets",), ("std",))
+"""Names that must be there elsewhere: no schema can tell."""
+PLACES = [path for path in places(WHOLE) if not any(path[-len(end) :] == end for end in ONLY_THE_PARSER_KNOWS)]
+OTHERS: list[Any] = [
+    None, 1, 0, -1, 1.5, 3.0, True, False, "", "x", "1d", "10%", "100.5%", "2.5", " 5 ", "version", "name", [], {},
+    ["x"], [None], [1], {"x": 1}, {"newest": 1}, {"keep": {"newest": 1}}, {"glob": []}, {"glob": "a"}, {"search": ""},
+]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.sampled_from(PLACES), st.sampled_from(OTHERS), st.booleans())
+def test_both_say_the_same_of_any_change(path: tuple[str | int, ...], value: Any, removed: bool) -> None:
+    document = json.loads(json.dumps(WHOLE))
+    node = document
+    for step in path[:-1]:
+        node = node[step]
+    if removed:
+        del node[path[-1]]
+    else:
+        node[path[-1]] = value
+    assert parses(json.dumps(document)) is VALIDATOR.is_valid(document), (path, value, removed)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jettison.errors import ConfigurationError
 from jettison.policy.cases import Result, read_cases, run_case
-from jettison.policy.parse import parse_policy
+from jettison.policy.parse import parse_policy, parse_policy_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ def run_file(file: Path, read: "Callable[[Path], str]", load: "Callable[[Path], 
     def policy_of(prepared: "Prepared") -> "Policy":
         place = prepared.policy
         if place.file is None:
-            return parse_policy(place.text, str(file))
+            return parse_policy_node(place.node, str(file))
         path = file.parent / place.file
         if path not in known:
             known[path] = parse_policy(read(path), str(path))

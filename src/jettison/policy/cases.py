@@ -7,7 +7,7 @@ unless the file says another, so that a case comes out the same on every day.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 
 import msgspec
 
@@ -25,6 +25,9 @@ from jettison.policy.located import Located
 from jettison.policy.model import Policy
 from jettison.policy.pattern import Glob, PatternError
 from jettison.policy.spans import parse_duration
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import Node
 
 NOW: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """The moment of a case that says none."""
@@ -72,10 +75,10 @@ class _Suite(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class PolicyPlace:
-    """A case's policy: the file that holds it, or its text in the case's own file."""
+    """A case's policy: the file that holds it, or where it stands in the case's own file."""
 
     file: str | None
-    text: str
+    node: "Node | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +157,8 @@ class _Reader:
         if value is None:
             self._refuse(path, "which policy? Write `policy: FILE` at the top, or the policy itself")
         if isinstance(value, str):
-            return PolicyPlace(value, "")
-        return PolicyPlace(None, self._document.cut(place))
+            return PolicyPlace(value, None)
+        return PolicyPlace(None, self._document.node(place))
 
     def _in_use(self, case: Case, path: tuple[str | int, ...]) -> InUse | None:
         if not case.in_use:

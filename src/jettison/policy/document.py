@@ -2,18 +2,38 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from jettison.errors import ConfigurationError
 from jettison.policy.no_yaml import refusing_what_is_no_yaml
+from jettison.policy.nodes import compose
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import Node
 
 
 def load(text: str | bytes, source: str) -> Any:
     """Return the document of a YAML text, with positions. Raises ConfigurationError."""
+    return built(compose(text, source), source)
+
+
+def built(node: "Node | None", source: str) -> Any:
+    """Return what a node of a YAML text says, with positions. Raises ConfigurationError."""
     from ruamel.yaml import YAML
 
+    if node is None:
+        return None
     with refusing_what_is_no_yaml(source):
-        return YAML(typ="rt").load(text)
+        return YAML(typ="rt", pure=True).constructor.construct_document(node)
+
+
+class Entry(NamedTuple):
+    """A value, the list or mapping that holds it, under which index or key, and the path by which messages name it."""
+
+    value: Any
+    parent: Any
+    key: Any
+    path: str
 
 
 class Document:
@@ -34,30 +54,35 @@ class Document:
                 self.refuse(
                     node, key, f"{path}.{key}" if path != "policy" else str(key), f"unknown key {key!r}; {hint}"
                 )
+            if node[key] is None:
+                where = f"{path}.{key}" if path != "policy" else str(key)
+                self.refuse(node, key, where, f"`{key}` has no value; write one, or leave the key out")
         return node
 
-    def sequence(self, node: Mapping[str, Any], key: str, path: str, *, required: bool = True) -> Sequence[Any]:
-        """Take a list."""
+    def sequence(self, node: Mapping[str, Any], key: str, path: str, *, required: bool = True) -> list[Entry]:
+        """Take the entries of a list, each with its own place and path."""
         value = node.get(key)
         if value is None and not required:
-            return ()
+            return []
         if value is None:
             self.refuse(node, key, path, f"`{key}` is missing")
         if not isinstance(value, Sequence) or isinstance(value, str):
             self.refuse(node, key, path, f"expected a list, found {kind(value)}")
-        return value
+        return [Entry(each, value, i, f"{path}[{i}]") for i, each in enumerate(value)]
 
-    def one_or_more(self, node: Mapping[str, Any], key: str, path: str, *, required: bool = True) -> Sequence[Any]:
-        """Take a list, or one entry without the brackets."""
+    def one_or_more(self, node: Mapping[str, Any], key: str, path: str) -> list[Entry]:
+        """Take the entries of a list that is not empty, or one entry without the brackets."""
         value = node.get(key)
-        if isinstance(value, str | Mapping):
-            return [value]
-        return self.sequence(node, key, path, required=required)
+        if not isinstance(value, Sequence | None) or isinstance(value, str):
+            return [Entry(value, node, key, path)]
+        return self.sequence(node, key, path) or self.refuse(node, key, path, f"`{key}` is an empty list")
 
-    def text(self, value: Any, node: Any, key: Any, path: str) -> str:
+    def text(self, value: Any, node: Any, key: Any, path: str, *, may_be_empty: bool = False) -> str:
         """Take a text; YAML reads an unquoted 1.10 as the number 1.1, so numbers are refused rather than guessed."""
         if not isinstance(value, str):
             self.refuse(node, key, path, f"expected text, found {kind(value)} {value!r}; put it in quotes")
+        if not value and not may_be_empty:
+            self.refuse(node, key, path, "it is empty, and matches or names nothing")
         return str(value)
 
     def word(self, node: Mapping[str, Any], key: str, path: str, known: Sequence[str]) -> str:
@@ -86,7 +111,7 @@ class Document:
     def count(self, node: Mapping[str, Any], key: str, path: str) -> int:
         """Take a whole number from 1 on."""
         value = node[key]
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not isinstance(value, int | float) or isinstance(value, bool) or value < 1 or value % 1:
             self.refuse(node, key, path, f"{value!r} is no count: write a whole number from 1 on")
         return int(value)
 
@@ -95,7 +120,7 @@ class Document:
         raise ConfigurationError(f"{self._position(node, key)}: {path}: {why}")
 
     def _position(self, node: Any, key: Any) -> str:
-        """Return `file:line:column` of a key in a mapping, of the mapping itself where it has no such key."""
+        """Return `file:line:column` of a key in a mapping, or of an entry in a list; else of the whole."""
         marks = getattr(node, "lc", None)
         if marks is None:
             return self.source

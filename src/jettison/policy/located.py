@@ -12,6 +12,7 @@ import msgspec
 
 from jettison.errors import ConfigurationError
 from jettison.policy.no_yaml import refusing_what_is_no_yaml
+from jettison.policy.nodes import compose
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node
@@ -28,18 +29,15 @@ class Located:
     """A YAML document. `plain` is its content: mappings, lists and texts, None for nothing."""
 
     source: str
-    text: str
     plain: Any
     _root: "Node | None"
 
     @classmethod
     def load(cls, text: str, source: str) -> "Located":
         """Read YAML. `source` names it in messages. Raises ConfigurationError."""
-        from ruamel.yaml import YAML
-
+        root = compose(text, source)
         with refusing_what_is_no_yaml(source):
-            root = YAML(typ="rt", pure=True).compose(text)
-            return cls(source, text, _plain(root, source, set(), {}), root)
+            return cls(source, _plain(root, source, set(), {}), root)
 
     def where(self, path: Sequence[Step] = ()) -> str:
         """Return `file:line:column` of what stands under `path`: its key, or the item of a list.
@@ -58,16 +56,12 @@ class Located:
                 break
         return self.source if mark is None else f"{self.source}:{mark.line + 1}:{mark.column + 1}"
 
-    def cut(self, path: Sequence[Step]) -> str:
-        """Return the text of what stands under `path` as a document of its own, at the same lines and columns."""
+    def node(self, path: Sequence[Step]) -> "Node | None":
+        """Return the node that stands under `path`, None where there is none."""
         node = self._root
         for step in path:
             node = next((value for key, value in _children(node) if key == step), None)
-        if node is None:
-            return ""
-        start, end = node.start_mark, node.end_mark
-        before: str = "\n" * start.line + " " * start.column
-        return before + self.text[start.index : end.index]
+        return node
 
     def shaped(self, kind: type[ShapeT]) -> ShapeT:
         """Return the content as a value of `kind`. Raises ConfigurationError, with the place, where it is none."""

@@ -3,11 +3,11 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jettison.errors import ConfigurationError
 from jettison.policy.clause import Clause, Order, can_keep
-from jettison.policy.document import Document, load
+from jettison.policy.document import Document, Entry, built, load
 from jettison.policy.model import (
     Counts,
     LastImage,
@@ -24,7 +24,10 @@ from jettison.policy.pattern import TagPattern
 from jettison.policy.selectors import AnySelector, Untagged, leaves, selects_versions
 from jettison.policy.spans import parse_duration, parse_limit
 
-__all__ = ["parse_duration", "parse_limit", "parse_policy"]
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import Node
+
+__all__ = ["parse_duration", "parse_limit", "parse_policy", "parse_policy_node"]
 
 _ROOT: Final = ("timezone", "protect", "rule_sets", "defaults", "policies", "limits")
 _DEFAULTS: Final = ("untagged", "platforms", "referrers", "limits", "rules")
@@ -38,7 +41,15 @@ _RULE: Final = ("name", "tags", "counts", "keep")
 
 def parse_policy(text: str | bytes, source: str) -> Policy:
     """Read a policy. `source` is the file's name for messages. Raises ConfigurationError."""
-    document = load(text, source)
+    return _read(load(text, source), source)
+
+
+def parse_policy_node(node: "Node | None", source: str) -> Policy:
+    """Read a policy that stands inside of another YAML text. Raises ConfigurationError."""
+    return _read(built(node, source), source)
+
+
+def _read(document: Any, source: str) -> Policy:
     try:
         return _Reader(source).policy(document)
     except RecursionError as error:
@@ -50,7 +61,7 @@ class _Reader:
 
     def __init__(self, source: str) -> None:
         self._document = Document(source)
-        self._sets: Mapping[str, Sequence[Any]] = {}
+        self._sets: Mapping[str, Sequence[Entry]] = {}
         self._defaults: Mapping[str, Any] = {}
 
     def policy(self, node: Any) -> Policy:
@@ -62,20 +73,31 @@ class _Reader:
         limits = self._limits(root, "limits", LastImage.REFUSE) or Limits()
         if root.get("defaults") is not None:
             self._defaults = document.mapping(root["defaults"], "defaults", (root, "defaults"), _DEFAULTS)
+            self._check_defaults()
         entries = document.sequence(root, "policies", "policies")
-        policies = tuple(
-            self._repository_policy(each, f"policies[{i}]", root, limits) for i, each in enumerate(entries)
-        )
+        policies = tuple(self._repository_policy(each, limits) for each in entries)
         if not policies:
             document.refuse(root, "policies", "policies", "no policy is given, so nothing would ever happen")
         names = [policy.name for policy in policies]
         for i, name in enumerate(names):
             if name is not None and name in names[:i]:
-                document.refuse(entries[i], "name", f"policies[{i}].name", f"{name!r} names an earlier policy already")
+                text = f"{name!r} names an earlier policy already"
+                document.refuse(entries[i].value, "name", f"{entries[i].path}.name", text)
         protect, in_use = self._protect(root)
         policy = Policy(policies, protect, limits, self._timezone(root), in_use)
         self._refuse_deleting_all(policy, root)
         return policy
+
+    def _check_defaults(self) -> None:
+        """Read the defaults once, so that a mistake shows though no policy takes them."""
+        defaults = self._defaults
+        self._clause_of("untagged", defaults, "defaults.untagged")
+        self._platforms(defaults, "defaults.platforms")
+        self._referrers(defaults, "defaults.referrers")
+        self._limits(defaults, "defaults.limits", LastImage.REFUSE)
+        for i, entry in enumerate(self._document.sequence(defaults, "rules", "defaults.rules", required=False)):
+            for rule in self._used(entry):
+                self._rule(rule, i, None)
 
     def _timezone(self, root: Mapping[str, Any]) -> tzinfo:
         if root.get("timezone") is None:
@@ -96,18 +118,18 @@ class _Reader:
             hint = f"did you mean {near[0]!r}?" if near else "write one such as Europe/Berlin"
             self._document.refuse(root, "timezone", "timezone", f"{name!r} is no time zone known here; {hint}")
 
-    def _rule_sets(self, root: Mapping[str, Any]) -> Mapping[str, Sequence[Any]]:
+    def _rule_sets(self, root: Mapping[str, Any]) -> Mapping[str, Sequence[Entry]]:
         node = root.get("rule_sets")
         if node is None:
             return {}
         if not isinstance(node, Mapping):
             self._document.mapping(node, "rule_sets", (root, "rule_sets"), ("NAME: [RULE...]",))
-        sets: dict[str, Sequence[Any]] = {}
+        sets: dict[str, Sequence[Entry]] = {}
         for key in node:
             name = self._document.text(key, node, key, "rule_sets")
             sets[name] = self._document.sequence(node, name, f"rule_sets.{name}")
             for i, rule in enumerate(sets[name]):  # so that a mistake shows before the set is used
-                self._rule(rule, f"rule_sets.{name}[{i}]", i, None)
+                self._rule(rule, i, None)
         return sets
 
     def _protect(self, root: Mapping[str, Any]) -> tuple[tuple[TagPattern, ...], tuple[str, ...]]:
@@ -115,10 +137,9 @@ class _Reader:
         if root.get("protect") is None:
             return (), ()
         protect = document.mapping(root["protect"], "protect", (root, "protect"), ("tags", "in_use"))
-        sources = tuple(
-            document.text(each, protect, "in_use", "protect.in_use")
-            for each in document.one_or_more(protect, "in_use", "protect.in_use", required=False)
-        )
+        sources: tuple[str, ...] = ()
+        if protect.get("in_use") is not None:
+            sources = tuple(document.text(*each) for each in document.one_or_more(protect, "in_use", "protect.in_use"))
         if sources and "tags" not in protect:
             return (), sources
         return read_selectors(document, protect, "tags", "protect.tags"), sources
@@ -139,9 +160,9 @@ class _Reader:
             last_image = LastImage(document.word(limits, "last_image", f"{path}.last_image", tuple(LastImage)))
         return Limits(deletions, last_image)
 
-    def _repository_policy(self, node: Any, path: str, root: Mapping[str, Any], whole: Limits) -> RepositoryPolicy:
-        document = self._document
-        policy = document.mapping(node, path, (root, "policies"), _POLICY)
+    def _repository_policy(self, entry: Entry, whole: Limits) -> RepositoryPolicy:
+        document, path = self._document, entry.path
+        policy = document.mapping(entry.value, path, (entry.parent, entry.key), _POLICY)
         repositories = read_repositories(document, policy, "repositories", f"{path}.repositories")
         name = document.text(policy["name"], policy, "name", f"{path}.name") if "name" in policy else None
         enabled = document.truth(policy, "enabled", f"{path}.enabled", default=True)
@@ -165,39 +186,34 @@ class _Reader:
         return (policy, f"{path}.{key}") if own else (self._defaults, f"defaults.{key}")
 
     def _rules(self, policy: Mapping[str, Any], path: str, unit: Unit) -> tuple[Rule, ...]:
-        own = [
-            (each, f"{path}.rules[{i}]")
-            for i, each in enumerate(self._document.sequence(policy, "rules", f"{path}.rules", required=False))
-        ]
-        common = [
-            (each, f"defaults.rules[{i}]")
-            for i, each in enumerate(self._document.sequence(self._defaults, "rules", "defaults.rules", required=False))
-        ]
-        entries = [rule for each, where in own + common for rule in self._used(each, where)]
-        rules = tuple(self._rule(each, where, i, unit) for i, (each, where) in enumerate(entries))
+        own = self._document.sequence(policy, "rules", f"{path}.rules", required=False)
+        common = self._document.sequence(self._defaults, "rules", "defaults.rules", required=False)
+        entries = [rule for each in (*own, *common) for rule in self._used(each)]
+        rules = tuple(self._rule(each, i, unit) for i, each in enumerate(entries))
         names = [rule.name for rule in rules]
         for i, name in enumerate(names):
             if name in names[:i]:
-                each, where = entries[i]
-                self._document.refuse(each, "name", f"{where}.name", f"{name!r} names an earlier rule already")
+                text = f"{name!r} names an earlier rule already"
+                self._document.refuse(entries[i].value, "name", f"{entries[i].path}.name", text)
         return rules
 
-    def _used(self, node: Any, path: str) -> list[tuple[Any, str]]:
+    def _used(self, entry: Entry) -> Sequence[Entry]:
         """Return a rule, or the rules of the set that stands in its place."""
+        node, path = entry.value, entry.path
         if not isinstance(node, Mapping) or "use" not in node:
-            return [(node, path)]
+            return [entry]
         self._document.mapping(node, path, None, ("use",))
         name = self._document.text(node["use"], node, "use", f"{path}.use")
         if name not in self._sets:
             near = difflib.get_close_matches(name, self._sets, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._sets) or 'none'}"
             self._document.refuse(node, "use", f"{path}.use", f"there is no rule set {name!r}; {hint}")
-        return [(each, f"rule_sets.{name}[{i}]") for i, each in enumerate(self._sets[name])]
+        return self._sets[name]
 
-    def _rule(self, node: Any, path: str, index: int, unit: Unit | None) -> Rule:
+    def _rule(self, entry: Entry, index: int, unit: Unit | None) -> Rule:
         """Read a rule. `unit` is None while it is not known who uses the rule."""
-        document = self._document
-        rule = document.mapping(node, path, None, _RULE)
+        document, path = self._document, entry.path
+        rule = document.mapping(entry.value, path, (entry.parent, entry.key), _RULE)
         name = document.text(rule["name"], rule, "name", f"{path}.name") if "name" in rule else f"rule {index + 1}"
         selectors = read_selectors(document, rule, "tags", f"{path}.tags")
         if unit is Unit.TAG and any(isinstance(leaf, Untagged) for each in selectors for leaf in leaves(each)):

@@ -115,7 +115,7 @@ class _Clauses:
                 entries = self._document.sequence(keep, name, path)
                 if not entries:
                     self._document.refuse(keep, name, path, f"`{name}` is empty; list clauses below it")
-                inner = tuple(self.read(each, f"{path}[{i}]", (keep, name)) for i, each in enumerate(entries))
+                inner = tuple(self.read(each.value, each.path, (each.parent, each.key)) for each in entries)
                 return AllOf(inner) if name == "all" else AnyOf(inner)
             case "not":
                 return Not(self.read(keep[name], path, (keep, name)))
@@ -150,13 +150,13 @@ class _Clauses:
 
     def _per(self, keep: Mapping[str, Any], path: str) -> tuple[str, ...]:
         keys: list[str] = []
-        for value in self._document.one_or_more(keep, "per", path) if "per" in keep else ():
-            key = self._document.text(value, keep, "per", path)
+        for entry in self._document.one_or_more(keep, "per", path) if "per" in keep else ():
+            key = self._document.text(*entry)
             if key not in self._scope.keys:
                 near = difflib.get_close_matches(key, self._scope.keys, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self._scope.keys) or 'none'}"
                 text = f"{key!r} is neither a part of versions nor a named group of the rule's expressions; {hint}"
-                self._document.refuse(keep, "per", path, text)
+                self._document.refuse(entry.parent, entry.key, entry.path, text)
             keys.append(key)
         return tuple(dict.fromkeys(keys))
 

@@ -1,9 +1,9 @@
 """Read selectors of tags, and patterns over repositories."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from jettison.policy.document import Document
+from jettison.policy.document import Document, Entry
 from jettison.policy.pattern import (
     Glob,
     Pattern,
@@ -20,23 +20,20 @@ _KINDS: Final = ("glob", "regex", "search", "version", "untagged", "all", "any",
 
 def read_selectors(document: Document, node: Mapping[str, Any], key: str, path: str) -> tuple[TagPattern, ...]:
     """Read the selector below `key`: a glob, a mapping or a list of these; all that it returns are alternatives."""
-    value = node.get(key)
-    entries = value if _is_list(value) else [value]
-    if value is None or not entries:
+    if node.get(key) is None or node[key] == []:
         document.refuse(node, key, path, f'`{key}` selects no tags; write `{key}: ["*"]` for all')
-    return tuple(selector for each in entries for selector in _selector(document, each, node, key, path))
+    return tuple(selector for each in document.one_or_more(node, key, path) for selector in _selector(document, each))
 
 
 def read_repositories(document: Document, node: Mapping[str, Any], key: str, path: str) -> RepositoryPatterns:
     """Read the repository patterns below `key`: globs, `!` before those that take out again, and `{regex: ...}`."""
     patterns: list[str | Pattern] = []
     for each in document.one_or_more(node, key, path):
-        if isinstance(each, Mapping):
-            regex = document.mapping(each, path, (node, key), ("regex",))
-            texts = document.one_or_more(regex, "regex", f"{path}.regex")
-            patterns += [_built(document, Regex, text, regex, "regex", f"{path}.regex") for text in texts]
+        if isinstance(each.value, Mapping):
+            regex = document.mapping(each.value, each.path, (each.parent, each.key), ("regex",))
+            patterns += [_regex(document, text) for text in document.one_or_more(regex, "regex", f"{each.path}.regex")]
         else:
-            patterns.append(document.text(each, node, key, path))
+            patterns.append(document.text(each.value, each.parent, each.key, each.path))
     try:
         return RepositoryPatterns.parse(patterns)
     except PatternError as error:
@@ -45,20 +42,18 @@ def read_repositories(document: Document, node: Mapping[str, Any], key: str, pat
 
 def read_glob(document: Document, node: Mapping[str, Any], key: str, path: str) -> Glob:
     """Read the one glob below `key`."""
-    pattern = _built(document, Glob, node[key], node, key, path)
-    assert isinstance(pattern, Glob)  # noqa: S101  (for the type checker)
-    return pattern
+    return _glob(document, Entry(node[key], node, key, path))
 
 
-def _selector(document: Document, entry: Any, node: Mapping[str, Any], key: str, path: str) -> Iterator[TagPattern]:
-    if not isinstance(entry, Mapping):
-        yield _built(document, Glob, entry, node, key, path)
+def _selector(document: Document, entry: Entry) -> Iterator[TagPattern]:
+    if not isinstance(entry.value, Mapping):
+        yield _glob(document, entry)
         return
-    selector = document.mapping(entry, path, (node, key), _KINDS)
+    selector = document.mapping(entry.value, entry.path, (entry.parent, entry.key), _KINDS)
     if not selector:
-        document.refuse(node, key, path, f"it is empty; write one of {', '.join(_KINDS)}")
+        document.refuse(entry.parent, entry.key, entry.path, f"it is empty; write one of {', '.join(_KINDS)}")
     for kind in selector:
-        yield from _of_kind(document, selector, kind, f"{path}.{kind}")
+        yield from _of_kind(document, selector, kind, f"{entry.path}.{kind}")
 
 
 def _of_kind(document: Document, selector: Mapping[str, Any], kind: str, path: str) -> Iterator[TagPattern]:
@@ -74,39 +69,35 @@ def _of_kind(document: Document, selector: Mapping[str, Any], kind: str, path: s
             entries = document.sequence(selector, kind, path)
             if not entries:
                 document.refuse(selector, kind, path, "`all` is empty; list selectors below it")
-            yield AllSelectors(
-                tuple(
-                    _one(tuple(_selector(document, each, selector, kind, f"{path}[{i}]")))
-                    for i, each in enumerate(entries)
-                )
-            )
-        case "version":
-            for text in _texts(selector, kind):
-                glob = _built(document, Glob, text, selector, kind, path)
-                yield VersionPattern(glob) if isinstance(glob, Glob) else glob
+            yield AllSelectors(tuple(_one(tuple(_selector(document, each))) for each in entries))
         case _:
-            for text in _texts(selector, kind):
-                yield _built(document, Glob if kind == "glob" else Regex, text, selector, kind, path)
+            for each in document.one_or_more(selector, kind, path):
+                yield _pattern(document, kind, each)
 
 
-def _texts(selector: Mapping[str, Any], kind: str) -> Sequence[Any]:
-    value = selector[kind]
-    return value if _is_list(value) else [value]
+def _pattern(document: Document, kind: str, entry: Entry) -> TagPattern:
+    match kind:
+        case "glob":
+            return _glob(document, entry)
+        case "version":
+            return VersionPattern(_glob(document, entry))
+        case _:
+            return _regex(document, entry, anywhere=kind == "search")
 
 
 def _one(selectors: tuple[TagPattern, ...]) -> TagPattern:
     return selectors[0] if len(selectors) == 1 else AnySelector(selectors)
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
-
-
-def _built(
-    document: Document, kind: type[Glob] | type[Regex], text: Any, node: Any, key: str, path: str
-) -> Glob | Regex:
-    words = document.text(text, node, key, path)
+def _glob(document: Document, entry: Entry) -> Glob:
     try:
-        return Regex(words, anywhere=key == "search") if kind is Regex else Glob(words)
+        return Glob(document.text(*entry))
     except PatternError as error:
-        document.refuse(node, key, path, str(error))
+        document.refuse(entry.parent, entry.key, entry.path, str(error))
+
+
+def _regex(document: Document, entry: Entry, *, anywhere: bool = False) -> Regex:
+    try:
+        return Regex(document.text(*entry, may_be_empty=True), anywhere=anywhere)
+    except PatternError as error:
+        document.refuse(entry.parent, entry.key, entry.path, str(error))

@@ -41,6 +41,7 @@ def _one_or_more(of: Node) -> Node:
 
 
 _TEXT: Final[Node] = {"type": "string", "minLength": 1}
+_EXPRESSION: Final[Node] = {"type": "string"}
 _TRUE: Final[Node] = {"const": True}
 _COUNT: Final[Node] = {"type": "integer", "minimum": 1}
 
@@ -48,8 +49,8 @@ _COUNT: Final[Node] = {"type": "integer", "minimum": 1}
 def _selector() -> dict[str, Any]:
     kinds = {
         "glob": _about("`*`, `?`, `[ab]`, `[!ab]`, `{one,two}`; it matches the whole tag.", _one_or_more(_TEXT)),
-        "regex": _about("A regular expression on the whole tag.", _one_or_more(_TEXT)),
-        "search": _about("A regular expression that need match a part of the tag only.", _one_or_more(_TEXT)),
+        "regex": _about("A regular expression on the whole tag.", _one_or_more(_EXPRESSION)),
+        "search": _about("A regular expression that need match a part of the tag only.", _one_or_more(_EXPRESSION)),
         "version": _about("Tags that are versions, and match this glob.", _one_or_more(_TEXT)),
         "untagged": _about("With `unit: image`: an image without any tag.", _TRUE),
         "all": _about("All of these must match; of an image each some tag.", _list(_ref("selector"), 1)),
@@ -122,7 +123,7 @@ def policy_schema() -> dict[str, Any]:
                 {
                     "anyOf": [
                         {"type": "integer", "minimum": 0},
-                        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%?\s*$"},
+                        {"type": "string", "pattern": r"^\s*(\d+|0*(\d{1,2}(\.\d+)?|100(\.0+)?)\s*%)\s*$"},
                     ]
                 },
             ),
@@ -167,6 +168,9 @@ def policy_schema() -> dict[str, Any]:
         },
         ["repositories"],
     )
+    # An image is decided with all its tags, or without any by a rule that selects such ones.
+    repository_policy["if"] = {"properties": {"unit": {"const": Unit.IMAGE.value}}, "required": ["unit"]}
+    repository_policy["then"] = {"properties": {"untagged": False, "images_outlive_tags": {"const": False}}}
     referrers = {
         "of_kept": _about(
             "What becomes of signatures and the like of what is kept; without it they stay.", _ref("kept")
@@ -217,10 +221,11 @@ def policy_schema() -> dict[str, Any]:
                         _one_or_more(_TEXT),
                     ),
                 }
-            ),
+            )
+            | {"minProperties": 1},
             "referrers": _object(referrers),
             "repositories": _one_or_more(
-                {"anyOf": [_TEXT, _object({"regex": _one_or_more(_TEXT)}, ["regex"])]},
+                {"anyOf": [_TEXT, _object({"regex": _one_or_more(_EXPRESSION)}, ["regex"])]},
             ),
             "rule": rule,
             "rule_or_set": {"if": {"type": "object", "required": ["use"]}, "then": use, "else": rule},

@@ -30,10 +30,10 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(f"{text!r} is longer than time itself") from error
 
 
-def parse_limit(text: str | int) -> Share | int:
+def parse_limit(text: str | float) -> Share | int:
     """Read a limit of deletions: `30%` of all tags, or a number of tags. Raises ValueError."""
-    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
-        return text
+    if isinstance(text, int | float) and not isinstance(text, bool) and text >= 0 and text % 1 == 0:
+        return int(text)
     match = _PERCENT.fullmatch(str(text).strip())
     if match and float(match[1]) <= 100:
         return Share(float(match[1]))
