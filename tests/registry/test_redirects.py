@@ -7,6 +7,7 @@ import pytest
 from jettison.errors import (
     ContentError,
     UnauthorizedError,
+    UnsupportedError,
 )
 from jettison.oci.digest import Digest
 from jettison.registry.client import RegistryClient
@@ -108,3 +109,18 @@ async def test_other_servers_ability_to_delete_tags_stays_unknown() -> None:
         async with RegistryClient(server.url, limits=FAST) as client:
             assert await client.deletes_tags("team/app") is None
         assert server.count("DELETE") == 0
+
+
+@pytest.mark.parametrize("reference", ["1", "digest"])
+async def test_a_404_is_not_believed_while_it_is_still_there(registry_31: RegistryServer, reference: str) -> None:
+    digest = push(registry_31.url, "team/app", image(), "1")
+    with FaultyServer(upstream=registry_31.url) as server:
+        server.when("DELETE", "/v2/.*", answer(404))
+        async with RegistryClient(server.url, limits=FAST) as client:
+            with pytest.raises(UnsupportedError, match="still is"):
+                await (
+                    client.delete_tag("team/app", "1")
+                    if reference == "1"
+                    else client.delete_manifest("team/app", digest)
+                )
+            assert await client.delete_tag("team/app", "2") is False

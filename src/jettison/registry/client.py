@@ -281,14 +281,14 @@ class RegistryClient:
         Raises UnsupportedError where deletion is disabled or the registry read-only, UnauthorizedError where the
         credentials allow reading only.
         """
-        return await self._delete(repository, f"manifests/{segment(Digest(digest))}", digest)
+        return await self._delete_reference(repository, Digest(digest))
 
     async def delete_tag(self, repository: str, tag: str) -> bool:
         """Delete a tag and leave its manifest (end-9). True: deleted; False: it was gone already.
 
         Raises UnsupportedError where the server deletes digests only, as distribution 2.8 does.
         """
-        return await self._delete(repository, f"manifests/{segment(tag)}", tag)
+        return await self._delete_reference(repository, tag)
 
     async def delete_blob(self, repository: str, digest: Digest | str) -> bool:
         """Take a blob out of `repository`; its bytes stay (end-10). True: done; False: it was not there."""
@@ -363,6 +363,20 @@ class RegistryClient:
         if answer.status not in {200, 202, 204, 400, 404, 405}:
             raise self._transport.refusal(what, answer)
         return answer
+
+    async def _delete_reference(self, repository: str, reference: str) -> bool:
+        """Delete a tag or manifest. A server that answers 404 to every DELETE must not be believed: nothing is gone."""
+        if await self._delete(repository, f"manifests/{segment(reference)}", reference):
+            return True
+        try:
+            await self.resolve(repository, reference)
+        except NotFoundError:
+            return False
+        raise UnsupportedError(
+            f"registry {self.url}, deleting {shown(repository, reference)}: it says that this is not there (HTTP 404), "
+            "and it still is; the server, or a proxy before it, does not delete",
+            status=404,
+        )
 
     async def _delete(self, repository: str, path: str, reference: str) -> bool:
         what = f"deleting {shown(repository, reference)}"
