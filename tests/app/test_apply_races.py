@@ -4,7 +4,6 @@ Each test plays one interleaving against both real servers, deleting by digest, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 from tests.app.cleaning import (
