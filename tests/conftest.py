@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from jettison.history import reserve
 from jettison.testing.docker_engine import DockerEngine
@@ -18,6 +19,10 @@ from jettison.testing.tls import TlsFiles
 from jettison.testing.token_service import TokenService
 
 MakeRegistry = Callable[..., RegistryServer]
+
+# On a busy machine anything may take long, which says nothing of the code. Otherwise as hypothesis has it, here or in CI.
+settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # A test that asks for one of these talks to a real program.
 _REAL_FIXTURES = {

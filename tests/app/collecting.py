@@ -1,7 +1,8 @@
 """What the tests of collecting beside a serving registry share: the collector on a real storage, and its judge."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +43,7 @@ async def collect(
     margins: Margins = NO_GRACE,
     barriers: Barriers = AT_ONCE,
     in_flight: InFlight | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> CollectionReport:
     """Collect once beside the servers at `urls`; `later` moves the collector's clock."""
     async with AsyncExitStack() as stack:
@@ -57,6 +59,7 @@ async def collect(
             barriers=barriers,
             run="a test",
             now=lambda: datetime.now(UTC) + later,
+            sleep=sleep,
             step=step,
         )
         return await collector.collect(purge_now=purge_now)

@@ -338,7 +338,9 @@ def test_what_a_restart_does_not_mend_is_refused(
 
 
 HOLD = """
+import signal
 import sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the tests were started under, as nohup
 from jettison.control.docker_discovery import named_container
 with named_container(sys.argv[1], url=sys.argv[2]).hold():
     print("held", flush=True)
