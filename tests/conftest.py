@@ -20,7 +20,7 @@ from jettison.testing.token_service import TokenService
 
 MakeRegistry = Callable[..., RegistryServer]
 
-# On a busy machine anything may take long, which says nothing of the code. Otherwise as hypothesis has it, here or in CI.
+# On a busy machine anything may take long, which says nothing of the code. All else stays as hypothesis has it.
 settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
