@@ -226,6 +226,13 @@ def test_the_same_version_twice_without_dates_cannot_be_ordered() -> None:
     assert gone(decided(dated, keep_newest_versions(1))) == ["1.0-1a2b3c4"]
 
 
+def test_versions_that_share_a_place_go_where_enough_others_are_newer() -> None:
+    """1.0 moves on and 1.0.0 does not, and reproducible builds have no date: both stay only while one of them may."""
+    undated = repository("app", images("1.0", "1.0.0", "1.2", "0.9"))  # type: ignore[arg-type]
+    assert gone(decided(undated, keep_newest_versions(1))) == ["0.9", "1.0", "1.0.0"]
+    assert gone(decided(undated, keep_newest_versions(2))) == []
+
+
 def test_untagged_manifests_stay_unless_the_policy_mentions_them() -> None:
     lonely = image(seed="lonely", created=NOW - timedelta(days=5))
     repo = repository("app", images("1.0"), untagged=(lonely,))  # type: ignore[arg-type]

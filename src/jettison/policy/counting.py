@@ -24,12 +24,15 @@ def newest(
     count, by, of_tags = clause.count, clause.by, clause.of_tags
     for text, ordered, unplaced, undecidable, uncertain in groups_of(clause, candidates, counted, setting, outcomes):
         places: dict[str, int] = {}
-        for position, (number, candidate, _) in enumerate(ordered):
+        surely_newer, shared = 0, None
+        for position, (number, candidate, version) in enumerate(ordered):
+            if undecidable and version != shared:
+                surely_newer, shared = len(places), version
             identity = candidate.name if of_tags else candidate.digest
             place = places.get(identity)
             if place is not None:
                 outcome = _place(place, count, by, text)
-            elif number in undecidable:
+            elif number in undecidable and surely_newer < count:
                 outcome = _UNDECIDABLE
             elif position >= uncertain and len(places) < count:
                 outcome = _SHORT_HISTORY
