@@ -29,6 +29,12 @@ PURGE = "purge --filter 'app:^dev-' --ago 7d"
         f'az acr run --cmd="acr {PURGE}" --registry example /dev/null',
         f'PURGE_CMD="acr {PURGE}"\naz acr task create --name clean --cmd "$PURGE_CMD" --context /dev/null',
         f"version: v1.1.0\nsteps:\n  - cmd: acr {PURGE}\n    timeout: 3600\n",
+        f"steps:\n  # don't stop\n  - {{build: '-t acr purge .'}}\n  - cmd: acr {PURGE}\n",
+        "steps:\n  - cmd: >\n      acr purge\n      --filter 'app:^dev-'\n      --ago 7d\n    timeout: 3600\n",
+        "steps:\n  - cmd: |\n      acr purge\n      --filter 'app:^dev-'\n      --ago 7d\n",
+        f"# it's not: acr purge -f 'x:.*' --ago 1d\nacr {PURGE}  # --keep 5\n",
+        "az acr run `\n  --cmd \"acr purge --filter 'app:^dev-' `\n  --ago 7d\" `\r\n  --registry example /dev/null",
+        "az acr run ^\r\n  --cmd \"acr purge --filter 'app:^dev-' --ago 7d\" ^\r\n  --registry example /dev/null",
         "acr purge \\\n  --filter 'app:^dev-' \\\r\n  --ago 7d\n",
         "#!/bin/sh\nset -e\n/usr/bin/acr purge --ago=7d -f 'app:^dev-' # weekly\necho done --keep 5",
         "acr purge -f'app:^dev-' --ago 7d && echo done --dry-run",
@@ -244,3 +250,14 @@ storage:
 def test_gitlab_tells_what_it_ignores() -> None:
     imported = convert("gitlab", '{"enabled": true, "name_regexp_keep": "v.*"}', Options(project="a/b"))
     assert imported.warnings == ("'name_regexp_keep' is no setting of GitLab's and has no effect, there and here",)
+
+
+def test_gitlab_as_its_documentation_and_others_write_it() -> None:
+    policy = {"enabled": True, "keep_n": 5, "older_than": "14d", "name_regex": "dev-.*", "name_regex_keep": "v.*"}
+    usual = convert("gitlab", json.dumps(policy), Options(project="group/app")).yaml
+    project = {"id": 7, "path_with_namespace": "group/app", "container_expiration_policy": policy}
+    assert convert("gitlab", json.dumps(project), Options()).yaml == usual
+    terraform = {"container_expiration_policy": [policy]}
+    assert convert("gitlab", json.dumps(terraform), Options(project="group/app")).yaml == usual
+    body = {"container_expiration_policy_attributes": {**policy, "name_regex": "", "name_regex_delete": "dev-.*"}}
+    assert convert("gitlab", json.dumps(body), Options(project="group/app")).yaml == usual

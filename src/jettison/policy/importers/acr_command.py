@@ -36,6 +36,9 @@ _NUMBERS: Final = {"keep": 64, "filter-timeout-seconds": 64, "concurrency": 64, 
 _SHORT: Final = {short: name for name, short in (*_TEXTS.items(), *_BOOLEANS.items()) if short}
 _TRUE: Final = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE: Final = ("0", "f", "F", "false", "FALSE", "False")
+_COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
+_CONTINUED: Final = re.compile(r"(?:\\|(?<=[ \t])[`^])[ \t]*\r?\n")
+"""The end of a line that goes on: in a shell of Unix, in PowerShell, in Windows' command prompt."""
 _ENDS: Final = frozenset(";&|\n")
 """What ends a command in a shell."""
 
@@ -60,10 +63,30 @@ class Command:
 
 def read_commands(text: str) -> list[Command]:
     """Return the `acr purge` commands in `text`, whatever runs them. Raises PolicyImportError, also where none is."""
-    found = [_flags(each) for each in _commands(text)]
+    steps = _steps(text)
+    texts = [text] if steps is None else steps
+    found = [_flags(each) for one in texts for each in _commands(one)]
     if not found:
         raise PolicyImportError("there is no `acr purge` command in it")
     return found
+
+
+def _steps(text: str) -> list[str] | None:
+    """Return the commands of a task's YAML, each on one line; None where it is no such file."""
+    if "steps:" not in text:
+        return None
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        document = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError):
+        return None
+    steps = document.get("steps") if isinstance(document, dict) else None
+    if not isinstance(steps, list):
+        return None
+    commands = [each.get("cmd") for each in steps if isinstance(each, dict)]
+    return [" ".join(each.split("\n")) for each in commands if isinstance(each, str)]
 
 
 def _commands(text: str) -> Iterator[list[str]]:
@@ -74,7 +97,9 @@ def _commands(text: str) -> Iterator[list[str]]:
         word = words[position]
         if word == "purge" and position and _runs_acr(words[position - 1]):
             end = next((i for i in range(position, len(words)) if _ends(words[i])), len(words))
-            yield [each for each in words[position + 1 : end] if each != "/dev/null"]
+            arguments = words[position + 1 : end]
+            comment = next((i for i, each in enumerate(arguments) if each.startswith("#")), len(arguments))
+            yield [each for each in arguments[:comment] if each != "/dev/null"]
             position = end
             continue
         if "purge" in word and any(char.isspace() for char in word):
@@ -84,7 +109,8 @@ def _commands(text: str) -> Iterator[list[str]]:
 
 
 def _split(text: str) -> list[str]:
-    lexer = shlex.shlex(re.sub(r"\\\r?\n", " ", text), posix=True, punctuation_chars="".join(_ENDS))
+    text = _CONTINUED.sub(" ", _COMMENT.sub("", text))
+    lexer = shlex.shlex(text, posix=True, punctuation_chars="".join(_ENDS))
     lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
     lexer.commenters = ""

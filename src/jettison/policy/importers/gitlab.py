@@ -50,13 +50,17 @@ class _Policy:
 
 def convert(text: str, options: Options) -> Imported:
     """Return our policy for a project's clean-up policy: bare, in the body of a PUT, or in the answer to a GET."""
-    if options.project is None:
+    given = read_json(text, "400 Bad Request: no JSON")
+    project = options.project
+    if project is None and isinstance(given, dict):  # the answer of GET /projects/ID says it
+        project = given.get("path_with_namespace")
+    if not isinstance(project, str):
         raise PolicyImportError("a policy of GitLab does not say whose it is: tell with --project GROUP/PROJECT")
     kind = options.registry or "gitlab"
     if kind not in _KINDS:
         raise PolicyImportError(f"GitLab knows no registry {kind!r}: it is one of {', '.join(_KINDS)}")
-    policy = _read(_settings(read_json(text, "400 Bad Request: no JSON")))
-    path = options.project.strip("/").lower()
+    policy = _read(_settings(given))
+    path = project.strip("/").lower()
     (name,) = repository_of(Options(prefix=options.prefix, repository=path))
     document: dict[str, Node] = {"name": f"GitLab project {path}", "repositories": [name, f"{name}/**"]}
     if not policy.enabled:
@@ -112,6 +116,8 @@ def _settings(document: Any) -> Mapping[str, Any]:
     """Return the policy's object, wherever it is."""
     if isinstance(document, dict):
         inner = next((document[key] for key in _WRAPPERS if key in document), document)
+        if isinstance(inner, list) and len(inner) == 1:  # as Terraform's state has it
+            inner = inner[0]
         if isinstance(inner, dict) and (inner is not document or any(key in inner for key in _DEFAULTS)):
             return inner
     wrappers = " or ".join(_WRAPPERS)
@@ -135,7 +141,8 @@ def _read(given: Mapping[str, Any]) -> _Policy:
         _listed("keep_n", keep_n, _COUNTS)
     expressions = {key: _text(key, settings[key]) for key in ("name_regex", "name_regex_keep", "name_regex_delete")}
     if settings["enabled"]:
-        if not expressions["name_regex"].strip():
+        # GitLab's documentation leaves name_regex empty beside name_regex_delete, which wins over it.
+        if not (expressions["name_regex_delete"] or expressions["name_regex"]).strip():
             raise PolicyImportError("name_regex can't be blank while the policy is enabled")
         for key, text in expressions.items():
             reason = re2_error(text)
