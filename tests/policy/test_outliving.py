@@ -196,3 +196,14 @@ def test_what_only_spares_does_nothing() -> None:
     for text in ("platforms: {of_expired: {keep: {within: 1d}}}", "referrers: {of_expired: {keep: {within: 1d}}}"):
         with pytest.raises(ConfigurationError, match="it would do nothing"):
             parse_policy(f"policies: [{{repositories: '**', {text}}}]", "p")
+
+
+def test_a_platform_whose_subject_is_elsewhere_stays_when_its_index_and_tag_go() -> None:
+    lost = artifact(subject=image(seed="elsewhere"))
+    plain = image(seed="plain")
+    top = index([lost, plain])
+    repo = stored({"1.0": lost}, top)
+    more = "images_outlive_tags: true, untagged: {keep: {within: 7d}}, platforms: {of_expired: {keep: {within: 7d}}}"
+    decisions = decided(repo, more)
+    assert (gone(decisions), [each.kept for each in decisions.tags]) == ({top.digest, plain.digest}, [False])
+    assert decisions.manifests[lost.digest].reason.code == "orphan-referrer"

@@ -8,6 +8,7 @@ from jettison.oci.inventory import Repository, Tag
 from jettison.policy.candidate import Candidate, Outcome, Setting
 from jettison.policy.clause import Clause
 from jettison.policy.clauses import weigh
+from jettison.policy.decision import Reason
 
 
 def orphans(repository: Repository, graph: Graph) -> dict[Digest, Digest]:
@@ -30,6 +31,11 @@ def orphans(repository: Repository, graph: Graph) -> dict[Digest, Digest]:
             tag.digest: followers[tag.name] for tag in repository.tags if tag.name in lost and tag.digest in manifests
         }
     return found
+
+
+def orphan_reason(subject: Digest) -> Reason:
+    """Return why a referrer stays whose subject is not in the repository."""
+    return Reason("orphan-referrer", f"it belongs to {subject.short}, which is not in this repository")
 
 
 def weigh_referrers(

@@ -13,7 +13,7 @@ from jettison.policy.claim import Claim, claim_images, claim_tags
 from jettison.policy.clauses import weigh
 from jettison.policy.decision import Reason, TagDecision
 from jettison.policy.model import Policy, RepositoryPolicy, Unit
-from jettison.policy.referrers import orphans, weigh_referrers
+from jettison.policy.referrers import orphan_reason, orphans, weigh_referrers
 
 _PROTECTED: Final = Reason("protected", "the policy protects this tag")
 _PROTECTED_BESIDE: Final = Reason("protected", "the policy protects another tag of this image")
@@ -212,7 +212,7 @@ class _Deciding:
         if self._images_outlive_tags:  # a referrer that loses its tag is no matter of `untagged`: the next run knows it
             subjects = {digest: repository.manifests[digest].subject for digest in alone}
             self.alone |= {
-                digest: (True, _orphan(subject.digest))
+                digest: (True, orphan_reason(subject.digest))
                 for digest, subject in subjects.items()
                 if subject is not None and digest not in self.alone
             }
@@ -238,7 +238,7 @@ class _Deciding:
         found = orphans(repository, self._graph)
         if not found:
             return
-        verdicts = {digest: (True, _orphan(subject)) for digest, subject in found.items()}
+        verdicts = {digest: (True, orphan_reason(subject)) for digest, subject in found.items()}
         if applying is not None and applying.referrers.orphaned is not None:
             outcomes = weigh_referrers(applying.referrers.orphaned, repository, self._graph, found, self._setting)
             verdicts = {
@@ -268,10 +268,6 @@ class _Deciding:
         for digest in self.alone:
             if digest in used:
                 self.alone[digest] = (True, _in_use(used[digest]))
-
-
-def _orphan(subject: Digest) -> Reason:
-    return Reason("orphan-referrer", f"it belongs to {subject.short}, which is not in this repository")
 
 
 def _in_use(where: str) -> Reason:

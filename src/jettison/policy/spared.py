@@ -8,7 +8,7 @@ from jettison.oci.inventory import Repository
 from jettison.policy.candidate import Setting
 from jettison.policy.decision import Reason
 from jettison.policy.model import RepositoryPolicy
-from jettison.policy.referrers import weigh_referrers
+from jettison.policy.referrers import orphan_reason, weigh_referrers
 
 
 def spared(
@@ -37,7 +37,15 @@ def spared(
             and digest not in expired
             and any(need.bond is bond and need.by in going for need in graph.owners.get(digest, ()))
         ]
+        if bond is Bond.CHILD:
+            kept |= {digest: orphan_reason(subject) for digest in following if (subject := _lost(repository, digest))}
         for digest, outcome in weigh_referrers(clause, repository, graph, following, setting).items():
             if outcome.keeps is not False:
                 kept.setdefault(digest, Reason(outcome.code, outcome.text, name, policy.name))
     return kept
+
+
+def _lost(repository: Repository, digest: Digest) -> Digest | None:
+    """Return the subject of a manifest where it is not in the repository."""
+    subject = repository.manifests[digest].subject
+    return subject.digest if subject is not None and subject.digest not in repository.manifests else None
