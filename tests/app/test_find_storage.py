@@ -91,6 +91,14 @@ def test_the_deepest_mount_that_holds_the_root_counts(mounts: list[Mount], path:
 
 
 @pytest.mark.parametrize(
+    "written", [f"{ROOT}/", "//var//lib/registry", "/var/lib/registry/.", "/var/lib/tmp/../registry"]
+)
+def test_a_root_may_be_written_in_any_way(written: str) -> None:
+    configuration = parse_config(f"storage: {{filesystem: {{rootdirectory: {written}}}}}\nhttp: {{addr: ':5000'}}\n")
+    assert path_here(root_directory(configuration, "it"), [mount(ROOT)], "it") == Path("/srv/data")
+
+
+@pytest.mark.parametrize(
     ("mounts", "said"),
     [
         ([], "the container's own layer"),

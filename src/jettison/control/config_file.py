@@ -4,6 +4,7 @@ The fields are those of distribution's `configuration.Configuration`; what they 
 `registry/handlers/app.go` of 2.8 and 3.1.1.
 """
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -45,9 +46,9 @@ class MetricsPlace:
 class RegistryConfiguration:
     """The configuration that a server started now would have.
 
-    `root_directory` is the storage's root: a path for `filesystem`, a prefix for object stores. `port` is None for a
-    unix socket or where no port can be read. `parameters` are the driver's own and may hold secrets: they are not in
-    the repr. `origins` has an entry for every field that has one value in the document. `problems` are sentences about
+    `root_directory` is the storage's root: a clean path for `filesystem`, a prefix for object stores. `port` is None
+    for a unix socket or where no port can be read. `parameters` are the driver's own and may hold secrets: they are not
+    in the repr. `origins` has an entry for every field that has one value in the document. `problems` are sentences about
     settings that do not do what they seem to. `secrets` are the values to mask in whatever a program prints.
     """
 
@@ -133,7 +134,7 @@ class _Reader:
         )
         return RegistryConfiguration(
             driver=driver,
-            root_directory=str(root) if root else DEFAULT_ROOT if driver == "filesystem" else None,
+            root_directory=_root_directory(driver, root),
             delete_enabled=delete is True,
             readonly=self._readonly(),
             cache=self._cache(),
@@ -243,3 +244,11 @@ def _at(document: object, path: tuple[str, ...]) -> object:
             return None
         document = document.get(key)
     return document
+
+
+def _root_directory(driver: str, value: object) -> str | None:
+    """Return the root as the server takes it, which cleans a path: two ways of writing it name the same folder."""
+    if driver != "filesystem":
+        return str(value) if value else None
+    root = posixpath.normpath(str(value or DEFAULT_ROOT))
+    return f"/{root.lstrip('/')}" if root.startswith("/") else root
