@@ -48,8 +48,8 @@ class RegistryConfiguration:
 
     `root_directory` is the storage's root: a clean path for `filesystem`, a prefix for object stores. `port` is None
     for a unix socket or where no port can be read. `parameters` are the driver's own and may hold secrets: they are not
-    in the repr. `origins` has an entry for every field that has one value in the document. `problems` are sentences about
-    settings that do not do what they seem to. `secrets` are the values to mask in whatever a program prints.
+    in the repr. `origins` has an entry for every field that has one value in the document. `problems` are sentences
+    about settings that do not do what they seem to. `secrets` are the values to mask in whatever a program prints.
     """
 
     driver: str
