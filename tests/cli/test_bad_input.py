@@ -505,7 +505,7 @@ def test_a_catalogue_that_ends_half_way(filled: RegistryServer, command: Command
         told = command("run", proxy.url, *RUN)
     assert told.status == 4
     assert "could not be read: the catalogue could not be listed to its end" in told.out
-    assert "Done: 1 deletions" in told.out
+    assert "Done: 1 deletion, which" in told.out
     for tag in ("v1", "v2"):
         pull(filled.url, "team/unlisted", tag)
 

@@ -128,5 +128,6 @@ def _sentence(plan: "Plan", report: "ApplyReport") -> str:
     rest = [f"{report.count(result):,} {word}" for result, word in words.items() if report.count(result)]
     bound = "" if report.is_whole else "at least "
     tail = f" ({', '.join(rest)})" if rest else ""
-    of = f" of {len(plan.actions):,}" if done != len(plan.actions) else ""
-    return f"Done: {done:,}{of} deletions{tail}, which free {bound}{exact_text(freed(plan, report))}."
+    of = f"{done:,} of " if done != len(plan.actions) else ""
+    deletions = counted(len(plan.actions), "deletion")
+    return f"Done: {of}{deletions}{tail}, which free {bound}{exact_text(freed(plan, report))}."
