@@ -145,3 +145,35 @@ def test_a_file_of_variables_that_cannot_be_read_is_an_error(tmp_path: Path) -> 
 def test_files_that_include_each_other_end(tmp_path: Path) -> None:
     laid_out(tmp_path, compose_yaml="include: [b.yaml]\nservices: {a: {image: a:1}}", b_yaml="include: [compose.yaml]")
     assert images(tmp_path) == {"docker.io/library/a:1"}
+
+
+def test_the_variables_of_a_project_win_in_what_it_includes(tmp_path: Path) -> None:
+    shop = "services: {shop: {image: 'registry.example/shop:${TAG}', extends: {file: base/common.yaml, service: b}}}"
+    laid_out(
+        tmp_path,
+        one__compose_yaml=f"include: [../shared/compose.yaml]\n{shop}",
+        one___env="TAG=1\n",
+        one__base__common_yaml="services: {b: {image: 'registry.example/b:${TAG}'}}",
+        one__base___env="TAG=wrong\n",
+        two__compose_yaml="include: [{path: ../shared/compose.yaml, project_directory: ../other}]",
+        two___env="TAG=2\n",
+        shared__compose_yaml="services: {cache: {image: 'registry.example/cache:${TAG}-${KIND}'}}",
+        shared___env="TAG=wrong\nKIND=small-${TAG}\n",
+        other___env="KIND=big\n",
+    )
+    assert images(tmp_path / "one", tmp_path / "two") == {
+        f"{REGISTRY}/shop:1",
+        f"{REGISTRY}/b:1",
+        f"{REGISTRY}/cache:1-small-1",
+        f"{REGISTRY}/cache:2-big",
+    }
+
+
+def test_an_override_of_either_name_counts(tmp_path: Path) -> None:
+    laid_out(
+        tmp_path,
+        compose_yaml="services: {web: {image: registry.example/web:1}}",
+        docker_compose_override_yml="services: {web: {image: registry.example/web:2}}",
+    )
+    (tmp_path / "docker.compose.override.yml").rename(tmp_path / "docker-compose.override.yml")
+    assert images(tmp_path) == {f"{REGISTRY}/web:1", f"{REGISTRY}/web:2"}

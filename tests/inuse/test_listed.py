@@ -11,6 +11,7 @@ from jettison.inuse.listed import ListedByCommand, ListedInFile
 LIST = b"""\xef\xbb\xbf# what runs at the customer's
 registry.example/team/app:1.2   # rack 7
 registry.example/team/app:1.3\track 8
+registry.example/team/app:1.4 # rack 9,\tleft
 
 nginx
 """
@@ -26,6 +27,7 @@ def test_a_file_lists_images_and_where_they_run(tmp_path: Path) -> None:
     assert shown(ListedInFile(file)) == [
         ("registry.example/team/app:1.2", "rack 7"),
         ("registry.example/team/app:1.3", "rack 8"),
+        ("registry.example/team/app:1.4", "rack 9,\tleft"),
         ("docker.io/library/nginx:latest", f"listed in {file}"),
     ]
 

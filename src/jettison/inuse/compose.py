@@ -5,7 +5,8 @@ that a file includes or extends are read as well, and so is the override file be
 an image that an override replaces is kept. A service without `image` is built on its machine and in no registry.
 
 What a variable is worth is found as Compose finds it: in the environment of whoever asks, else in the `.env` beside the
-file. One that is set nowhere and has no default is an error here, where Compose would take nothing for it.
+file; in a file that another one includes or extends, the other's variables come first. One that is set nowhere and has
+no default is an error here, where Compose would take nothing for it.
 """
 
 import glob
@@ -21,6 +22,10 @@ from jettison.policy.in_use import ImageName, UsedImage
 
 DEFAULT_FILES: Final = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 """In the order in which Compose looks for them."""
+_OVERRIDES: Final = tuple(
+    f"{stem}.override{ending}" for stem in ("compose", "docker-compose") for ending in (".yml", ".yaml")
+)
+"""Any of them goes with any of the former."""
 LARGEST_FILE: Final = 16 << 20
 _DEEPEST: Final = 32
 
@@ -38,7 +43,7 @@ class ComposeSource:
         reader = _Reader(environment)
         for text in self.files:
             for file in _files(text):
-                reader.read(file, environment_files=None, depth=0)
+                reader.read_project(file)
         return reader.images
 
 
@@ -61,21 +66,25 @@ def _file_in(folder: Path) -> Path:
 
 
 class _Reader:
-    """Reads files, each once."""
+    """Reads files, each once with the same variables."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._seen: set[Path] = set()
+        self._seen: set[tuple[Path, frozenset[tuple[str, str]]]] = set()
         self.images: list[UsedImage] = []
 
-    def read(self, file: Path, environment_files: Sequence[Path] | None, depth: int) -> None:
+    def read_project(self, file: Path) -> None:
+        """Read the file of a project, with the variables of the `.env` beside it."""
+        self._read(file, _variables([file.with_name(".env")], self._environment, needed=False), 0)
+
+    def _read(self, file: Path, variables: Mapping[str, str], depth: int) -> None:
         """Read a file, its override, and what it leads to."""
         if depth > _DEEPEST:
             raise InUseError(f"{file}: more than {_DEEPEST} compose files include each other")
-        if file.resolve() in self._seen:
+        known = (file.resolve(), frozenset(variables.items()))
+        if known in self._seen:
             return
-        self._seen.add(file.resolve())
-        variables = self._variables(file, environment_files)
+        self._seen.add(known)
         document = _load(file)
         services = document.get("services") or {}
         if not isinstance(services, Mapping):
@@ -87,10 +96,10 @@ class _Reader:
         for name, model in _mappings(document.get("models")):
             self._add(file, f"model {name}", model.get("model"), variables)
         for path, its_variables in self._led_to(file, document, services, variables):
-            self.read(path, its_variables, depth + 1)
-        for override in (file.with_name(f"{file.stem}.override{ending}") for ending in (".yaml", ".yml")):
+            self._read(path, its_variables, depth + 1)
+        for override in (file.with_name(name) for name in _OVERRIDES):
             if file.name in DEFAULT_FILES and override.exists():
-                self.read(override, environment_files, depth + 1)
+                self._read(override, variables, depth + 1)
 
     def _service(self, file: Path, name: str, service: Mapping[Any, Any], variables: Mapping[str, str]) -> None:
         self._add(file, f"service {name}", service.get("image"), variables)
@@ -109,45 +118,53 @@ class _Reader:
         except ValueError as error:
             raise InUseError(f"{file}: {who}: {error}") from error
 
-    def _variables(self, file: Path, environment_files: Sequence[Path] | None) -> Mapping[str, str]:
-        """Return the variables in force: the environment over the file's `.env`, or over those that `include` names."""
-        files = [file.with_name(".env")] if environment_files is None else environment_files
-        variables: dict[str, str] = {}
-        for each in files:
-            if environment_files is None and not each.exists():
-                continue
-            try:
-                variables |= read_variables(_text(each), {**variables, **self._environment}, str(each))
-            except ValueError as error:
-                raise InUseError(str(error)) from error
-        return {**variables, **self._environment}
-
     def _led_to(
         self, file: Path, document: Mapping[Any, Any], services: Mapping[Any, Any], variables: Mapping[str, str]
-    ) -> Iterator[tuple[Path, Sequence[Path] | None]]:
-        """Return the local files that a file includes or extends, each with the variable files that it names."""
+    ) -> Iterator[tuple[Path, Mapping[str, str]]]:
+        """Return the local files that a file includes or extends, each with the variables that are in force there.
+
+        Those of the file itself win over those that the other one's `.env`, or what `include` names, would set.
+        """
         for service in services.values():
             extended = service.get("extends")
             if isinstance(extended, Mapping) and extended.get("file"):
-                yield self._path(file, extended["file"], variables), None
+                path = self._path(file, extended["file"], variables)
+                yield path, _variables([path.with_name(".env")], variables, needed=False)
         for entry in _list(document.get("include")):
-            if isinstance(entry, Mapping):
-                named = [self._path(file, each, variables) for each in _list(entry.get("env_file"))]
-                for path in _list(entry.get("path")):
-                    yield self._path(file, path, variables), named or None
-            else:
-                yield self._path(file, entry, variables), None
+            included = entry if isinstance(entry, Mapping) else {"path": entry}
+            paths = [self._path(file, path, variables) for path in _list(included.get("path"))]
+            named = [self._path(file, each, variables) for each in _list(included.get("env_file"))]
+            if not named and included.get("project_directory"):
+                named = [file.parent / self._filled(file, included["project_directory"], variables) / ".env"]
+            for path in paths:
+                files = named or [path.with_name(".env")]
+                yield path, _variables(files, variables, needed=bool(included.get("env_file")))
+
+    def _filled(self, file: Path, text: object, variables: Mapping[str, str]) -> str:
+        try:
+            return interpolate(str(text), variables)
+        except ValueError as error:
+            raise InUseError(f"{file}: {text}: {error}") from error
 
     def _path(self, file: Path, text: object, variables: Mapping[str, str]) -> Path:
         """Return the path of a file named in another one. Raises InUseError for one that is not on this machine."""
-        try:
-            path = interpolate(str(text), variables)
-        except ValueError as error:
-            raise InUseError(f"{file}: {text}: {error}") from error
+        path = self._filled(file, text, variables)
         if "://" in path or path.startswith("git@"):
             raise InUseError(f"{file}: {path} is on another machine; name a local copy, or list its images in a file")
         found = file.parent / path
         return _file_in(found) if found.is_dir() else found
+
+
+def _variables(files: Sequence[Path], over: Mapping[str, str], *, needed: bool) -> Mapping[str, str]:
+    """Return the variables of files, and those `over` them, which win; a file that is not `needed` may be missing."""
+    variables: dict[str, str] = {}
+    for each in files:
+        if needed or each.exists():
+            try:
+                variables |= read_variables(_text(each), {**variables, **over}, str(each))
+            except ValueError as error:
+                raise InUseError(str(error)) from error
+    return {**variables, **over}
 
 
 def _mappings(value: object) -> Iterator[tuple[str, Mapping[Any, Any]]]:

@@ -78,8 +78,8 @@ def _images(body: bytes, source: str, *, may_be_empty: bool) -> list[UsedImage]:
         text = line.strip()
         if not text or text.startswith("#"):
             continue
-        name, _, note = text.partition(" ") if "\t" not in text else text.partition("\t")
-        where = note.strip().lstrip("#").strip()
+        name, *note = text.split(maxsplit=1)
+        where = "".join(note).lstrip("#").strip()
         try:
             images.append(UsedImage(ImageName.parse(name), where or f"listed in {source}"))
         except ValueError as error:
