@@ -52,6 +52,20 @@ def test_an_artifact_and_its_subject() -> None:
     assert manifest.subject.digest == subject.digest
 
 
+@pytest.mark.parametrize("key", ["Layers", "LAYERS", "\\u004cayers"])
+def test_keys_in_another_case_name_what_a_registry_takes_them_for(key: str) -> None:
+    built = images.image()
+    body = built.body.replace(b'"layers"', f'"{key}"'.encode())
+    manifest = parse_manifest(Digest.of(body), body, built.media_type)
+    assert set(manifest.named) == {blob.digest for blob in built.blobs}
+
+
+def test_an_image_may_have_no_layers() -> None:
+    for layers in ({}, {"layers": None}, {"layers": []}):
+        manifest = parse({"schemaVersion": 2, "config": CONFIG, **layers}, media_types.OCI_IMAGE)
+        assert (manifest.kind, len(manifest.blobs)) == (Kind.IMAGE, 1)
+
+
 def test_an_unknown_type_names_every_digest_in_it() -> None:
     manifest = parse({"schemaVersion": 1, "fsLayers": [{"blobSum": LAYER["digest"]}]}, "application/vnd.example+json")
     assert manifest.kind is Kind.UNKNOWN
