@@ -60,10 +60,10 @@ def test_keys_in_another_case_name_what_a_registry_takes_them_for(key: str) -> N
     assert set(manifest.named) == {blob.digest for blob in built.blobs}
 
 
-def test_an_image_may_have_no_layers() -> None:
-    for layers in ({}, {"layers": None}, {"layers": []}):
-        manifest = parse({"schemaVersion": 2, "config": CONFIG, **layers}, media_types.OCI_IMAGE)
-        assert (manifest.kind, len(manifest.blobs)) == (Kind.IMAGE, 1)
+@pytest.mark.parametrize("layers", [{}, {"layers": None}, {"layers": []}])
+def test_an_image_may_have_no_layers(layers: dict[str, object]) -> None:
+    manifest = parse({"schemaVersion": 2, "config": CONFIG, **layers}, media_types.OCI_IMAGE)
+    assert (manifest.kind, len(manifest.blobs)) == (Kind.IMAGE, 1)
 
 
 def test_an_unknown_type_names_every_digest_in_it() -> None:
