@@ -221,7 +221,8 @@ def test_notifications_are_read_in_any_arrangement(history: History, tmp_path: P
         path = tmp_path / name
         path.write_text(text)
         for _ in range(2):
-            Importer(history, registry, Ignored(), LATER).import_logs([str(path)])
+            (report,) = Importer(history, registry, Ignored(), LATER).import_logs([str(path)])
+            assert not report.unfinished, name
         found = {each.reference: each.times for each in history.pulls.listed(registry)}
         assert found == {"1.0": 1, ONE: 1, "2.0": 1, TWO: 1}, name
 

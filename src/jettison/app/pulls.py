@@ -22,6 +22,8 @@ _IMAGES_AT_ONCE: Final = 20_000
 _AHEAD: Final = timedelta(minutes=5)
 """A line may be this much newer than now: clocks differ. From a later one no coverage is believed."""
 _PROGRESS: Final = 10_000
+_BETWEEN: Final = b" \t\r\n,[]"
+"""What stands between lines or documents, and behind the last: nothing that is still to be completed."""
 
 
 @dataclass(slots=True)
@@ -122,6 +124,7 @@ class _Work:
         self._hash = resumed.hash if resumed is not None else new_hash()
         self._size = self._before.size if self._before is not None else 0
         self._ended: tuple[Hash, int] | None = None
+        self._has_rest = False
         self._reader = LogReader(importer.wanted, own_log=self._before is not None and self._before.own_log)
         self._tally = Tally(importer.ignored)
         self._spans = SpanCollector(importer.history.pulls.gap)
@@ -137,11 +140,12 @@ class _Work:
         if piece.body is None:
             # Nobody can go on in the middle of a line, so what was reached is where the last one ended.
             self._ended = self._ended or (self._hash.copy(), self._size)
+            self._has_rest |= bool(piece.text.strip(_BETWEEN))
         self._hash.update(piece.text)
         self._size += len(piece.text)
         if piece.body is None:
             return
-        self._ended = None
+        self._ended, self._has_rest = None, False
         self._read(piece.body)
         self._unwritten += 1
         is_full = self._unwritten >= _LINES_AT_ONCE or len(self._tally.pulled) >= _IMAGES_AT_ONCE
@@ -150,7 +154,7 @@ class _Work:
 
     def finish(self) -> None:
         """Write what is not written yet."""
-        self._report.unfinished = self._ended is not None
+        self._report.unfinished = self._has_rest
         if self._unwritten and self.is_recognised:
             self._write()
         self._report.ignored = dict(self._tally.ignored)
