@@ -251,6 +251,17 @@ def test_another_collector_is_told_who_holds_the_storage(tree: Path, command: Co
         assert command("gc", "--storage", tree, "--offline", "--dry-run").status == 0
 
 
+def test_a_run_whose_collection_fails_tells_what_it_deleted(filled: RegistryServer, command: Command) -> None:
+    push(filled.url, APP, image(seed="third"), "1.5")
+    arguments = ("run", filled.url, "--keep", 1, "--storage", filled.root, *ONLINE)
+    with take_lease(str(filled.root), "gc"):
+        told = command(*arguments, "--json")
+        assert "is being collected by" in told.message
+        assert (told.status, told.document["exit_status"], told.document["collection"]) == (1, 1, None)
+        assert told.document["results"]["done"] > 0
+    assert command(*arguments, "--json").document["collection"]["quarantined"] > 0
+
+
 def test_a_storage_alone_can_be_scheduled(tree: Path, command: Command) -> None:
     arguments = ("--cron", "0 3 * * *", "--kind", "crontab", "--print", "--storage", tree, "--offline", "--keep", 1)
     told = command("schedule", "install", *arguments, "--json")

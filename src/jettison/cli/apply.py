@@ -71,14 +71,14 @@ def command(
     ground = _ground(plan, plan_file, connection)
     asked = use.find_again(ground, plan)
     with recorded_run(history, ground.name, "apply") as recorder:
+        if not as_json:
+            print_totals(plan, console())
         if plan.actions:
-            if not as_json:
-                print_totals(plan, console())
             check_brakes(plan, limits, None if accept_listing or plan.partial else last_seen(history, ground.name))
             confirm(f"Delete this from {ground.name}?", yes=yes)
         report = apply_now(ground, history, plan, recorder, limits, asked)
     if as_json:
-        print_json(report_document(recorder, plan, report))
+        print_json(report_document(recorder, plan, report, recorder.status))
     else:
         print_report(recorder, plan, report)
     return recorder.status

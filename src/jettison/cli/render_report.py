@@ -36,8 +36,6 @@ def print_report(
         out.print(f"could not be read: {where}{problem.text}", markup=False)
     if plan.actions:
         out.print(_sentence(plan, report), markup=False)
-    else:
-        out.print("Nothing to delete.")
     if collection is not None:
         print_collection(collection)
     elif ours is not None:
@@ -69,6 +67,7 @@ def report_document(
     recorder: "Recorder",
     plan: "Plan",
     report: "ApplyReport",
+    exit_status: int,
     collection: "Collection | None" = None,
     ours: "Collected | None" = None,
 ) -> dict[str, Any]:
@@ -80,7 +79,7 @@ def report_document(
         "version": 1,
         "run": recorder.run.id,
         "registry": plan.registry,
-        "exit_status": recorder.status,
+        "exit_status": exit_status,
         "plan": {"fingerprint": plan.fingerprint, "totals": plan.totals},
         "results": {result: report.count(result) for result in ("done", "gone", "skipped", "failed")},
         "frees": freed(plan, report),
@@ -130,4 +129,5 @@ def _sentence(plan: "Plan", report: "ApplyReport") -> str:
     tail = f" ({', '.join(rest)})" if rest else ""
     of = f"{done:,} of " if done != len(plan.actions) else ""
     deletions = counted(len(plan.actions), "deletion")
-    return f"Done: {of}{deletions}{tail}, which free {bound}{exact_text(freed(plan, report))}."
+    free = "frees" if len(plan.actions) == 1 else "free"
+    return f"Done: {of}{deletions}{tail}, which {free} {bound}{exact_text(freed(plan, report))}."

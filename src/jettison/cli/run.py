@@ -55,11 +55,13 @@ def command(
     jettison run http://127.0.0.1:5000 --keep 10 --control docker --yes
     """
     from jettison.app.clean import check_brakes, last_seen, recorded_run
+    from jettison.app.outcome import INTERRUPTED
     from jettison.cli.execute import apply_now, check_collectable, collect_ours, collect_theirs
     from jettison.cli.output import print_json
     from jettison.cli.render_plan import print_plan
     from jettison.cli.render_report import print_report, report_document
     from jettison.cli.work import prepare
+    from jettison.errors import JettisonError
 
     work = prepare(connection, choice, delete_by, use)
     ground, limits = work.ground, work.policy.limits
@@ -80,12 +82,21 @@ def command(
         if plan.actions or collector != "none":
             confirm(f"Delete this from {ground.name}?", yes=yes)
         report = apply_now(ground, history, plan, recorder, limits, work.use)
-        if collector == "own" and not report.stopped:
-            ours = collect_ours(ground, collecting, recorder)
-        elif collector == "registry" and not report.stopped:
-            collection = collect_theirs(ground, recorder)
-    if as_json:
-        print_json(report_document(recorder, plan, report, collection, ours))
-    else:
-        print_report(recorder, plan, report, collection, ours)
+
+        def tell(exit_status: int) -> None:
+            if as_json:
+                print_json(report_document(recorder, plan, report, exit_status, collection, ours))
+            else:
+                print_report(recorder, plan, report, collection, ours)
+
+        try:
+            if collector == "own" and not report.stopped:
+                ours = collect_ours(ground, collecting, recorder)
+            elif collector == "registry" and not report.stopped:
+                collection = collect_theirs(ground, recorder)
+        except (JettisonError, KeyboardInterrupt) as error:
+            # What was deleted is told, though its space did not come back.
+            tell(error.exit_status if isinstance(error, JettisonError) else INTERRUPTED)
+            raise
+    tell(recorder.status)
     return recorder.status
