@@ -42,6 +42,7 @@ def test_it_has_what_the_documentation_promises(plan: Plan) -> None:
     [
         (lambda text: text.replace(b'"1.0"', b'"2.0"'), "was changed after it was made"),
         (lambda text: text.replace(b'"app"', b'"other"'), "was changed after it was made"),
+        (lambda text: text.replace(b'"version": 1', b'"force": true, "version": 1'), "was changed after it was made"),
         (lambda text: text.replace(b'"version": 1', b'"version": 2'), "plan format 2, this jettison reads 1"),
         (lambda text: text.replace(b'"delete-manifest"', b'"delete-everything"'), "is damaged"),
         (lambda text: text.replace(b"sha256:", b"sha256;", 1), "is damaged|was changed"),

@@ -59,7 +59,9 @@ def decode(body: bytes, source: str) -> Plan:
         plan = _decoder.decode(body)
     except (msgspec.DecodeError, ValueError) as error:
         raise PlanRejectedError(f"{source} is damaged: {error}; make a new plan") from error
-    if plan.fingerprint != _fingerprint(plan):
+    # What the plan has no place for is no part of its fingerprint, but was not in it when it was made.
+    is_as_read = msgspec.json.decode(_encoder.encode(plan)) == msgspec.json.decode(body)
+    if plan.fingerprint != _fingerprint(plan) or not is_as_read:
         raise PlanRejectedError(
             f"{source} was changed after it was made (its fingerprint does not fit); make a new plan, "
             "and put what you want different into the policy"
