@@ -6,8 +6,10 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.cli.commands import end, start
 
 from jettison.app import schedule
 from jettison.app.schedule import Schedulers
@@ -134,3 +136,23 @@ def test_a_failing_crontab_is_an_error_not_an_empty_one(tmp_path: Path) -> None:
     program.chmod(0o755)
     with pytest.raises(ScheduleError, match="are not allowed to use this program"):
         Crontab(str(program)).read()
+
+
+def test_the_commands(crontab: Crontab, tmp_path: Path) -> None:
+    put(MINE)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "XDG_STATE_HOME": str(tmp_path)}
+
+    def told(*arguments: str) -> dict[str, Any]:
+        ended = end(start("schedule", *arguments, "--json", environment=environment))
+        assert ended.status == 0, ended
+        return ended.document
+
+    installed = told("install", REGISTRY, "--cron", "@daily", "--keep", "3", "--kind", "crontab")
+    (shown,) = told("show", REGISTRY)["jobs"]
+    assert shown["cron"] == "0 0 * * *"
+    assert shown["command"].endswith(f" run {REGISTRY} --keep 3 --yes")
+    moments = [[datetime.fromisoformat(text) for text in runs["next_runs"]] for runs in (installed, shown)]
+    assert moments[1][0] in moments[0]
+    assert told("remove", REGISTRY)["removed"] == ["crontab"]
+    assert told("show")["jobs"] == []
+    assert there() == MINE

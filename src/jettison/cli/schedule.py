@@ -1,6 +1,5 @@
 """`jettison schedule`: let a run start by itself."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -87,7 +86,8 @@ def show(registry: str | None, *, as_json: bool) -> int:
 
     jobs = list_jobs(registry)
     if as_json:
-        print_json({"version": 1, "jobs": [asdict(job) for job in jobs]})
+        # Not `asdict`: it copies the machine's time zone, which cannot be copied.
+        print_json({"version": 1, "jobs": jobs})
         return 0
     if not jobs:
         console().print("Nothing is scheduled.")
