@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.app.undoing import seen
 from tests.cli.commands import Command, Ended
+from tests.compat.laid_out import buildkit_cache
 from tests.conftest import MakeRegistry
 
 from jettison.history.store import History
@@ -14,7 +15,7 @@ from jettison.testing.built import BuiltManifest
 from jettison.testing.connection import Connection
 from jettison.testing.faults import answer
 from jettison.testing.faulty import FaultyServer
-from jettison.testing.images import artifact, image, index, pull, push, signature_of, signature_tag
+from jettison.testing.images import artifact, image, index, pull, push, random_layer, signature_of, signature_tag
 from jettison.testing.registry_server import RegistryServer
 
 APP, WEB = "team/app", "team/web"
@@ -200,6 +201,22 @@ def test_one_tag_comes_back_with_its_platforms_and_signature(command: Command, f
     rest = command("undo", filled.url, "--storage", filled.root, "--settle", "50ms", "--yes")
     assert rest.status == 0, (rest.err, rest.out)
     assert_all_is_whole(filled.url)
+
+
+def test_a_cache_of_buildkit_comes_back(command: Command, registry: RegistryServer) -> None:
+    """An index of blobs, which 3.x takes only where it remembers them."""
+    cache = buildkit_cache([random_layer("cached")])
+    push(registry.url, APP, cache, "1.0")
+    push(registry.url, APP, NEW, "2.0")
+    storage = ("--storage", registry.root, "--yes")
+    assert command("run", registry.url, "--keep", "1", *FAST, *storage).status == 0
+    assert digest_of(registry.url, APP, "1.0") is None
+    undone = command("undo", registry.url, "--settle", "0s", *storage)
+    assert undone.status == 0, (undone.err, undone.out)
+    assert digest_of(registry.url, APP, "1.0") == cache.digest
+    with Connection(registry.url) as connection:
+        for blob in cache.blobs:
+            assert connection.ask("GET", f"/v2/{APP}/blobs/{blob.digest}").body == blob.body
 
 
 def test_on_the_storage_alone_with_the_server_stopped(command: Command, filled: RegistryServer) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from jettison.collect.quarantine import Collected, Link, Suspect
 from jettison.errors import ContentError, NotFoundError, RegistryError
 from jettison.history.model import StoredManifest
+from jettison.oci import media_types
 from jettison.oci.digest import Digest
 from jettison.oci.manifest import LARGEST_MANIFEST, ManifestError, parse_manifest
 from jettison.registry.client import RegistryClient
@@ -85,6 +86,7 @@ class ApiTarget:
 
     async def put_manifest(self, repository: str, digest: Digest, manifest: StoredManifest) -> None:
         """Put it and read it again: a server that wrongly remembers the body takes it and has nothing."""
+        await self._remind(repository, digest, manifest)
         await self._client.put_manifest(repository, digest, manifest.media_type, manifest.body)
         try:
             await self._client.manifest(repository, digest)
@@ -96,7 +98,18 @@ class ApiTarget:
 
     async def put_tag(self, repository: str, tag: str, digest: Digest, manifest: StoredManifest) -> None:
         """Put the manifest under the tag. The server has no way to put a tag only where there is none."""
+        await self._remind(repository, digest, manifest)
         await self._client.put_manifest(repository, tag, manifest.media_type, manifest.body)
+
+    async def _remind(self, repository: str, digest: Digest, manifest: StoredManifest) -> None:
+        """Ask for the blobs that an index lists, as BuildKit's caches do.
+
+        3.x looks for all that an index lists among the manifests, and takes a blob only where it remembers it.
+        """
+        if manifest.media_type not in media_types.INDEX_TYPES:
+            return
+        for blob in parse_manifest(digest, manifest.body, manifest.media_type).blobs:
+            await self._client.blob_size(repository, blob.digest)
 
 
 class StorageTarget:
