@@ -1,6 +1,8 @@
 """Registries in containers of a real docker engine."""
 
+import functools
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,8 +90,11 @@ def test_a_registry_that_does_not_start_says_why(docker_engine: DockerEngine, re
     assert remove == []
 
 
-def test_it_leaves_nothing_behind(docker_engine: DockerEngine) -> None:
-    # A second engine beside the first, so that the session's one goes on.
+def test_it_leaves_nothing_behind(docker_engine: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A second engine beside the first, so that the session's one goes on; its folder has a name that a random one may
+    # have, and that containerd does not take.
+    random_name = functools.partial(tempfile.mkdtemp, suffix="_", prefix="jt-_")
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **options: random_name(dir=options["dir"]))
     with DockerEngine() as engine:
         folder = Path(engine.url.removeprefix("unix://")).parent
         assert folder != Path(docker_engine.url.removeprefix("unix://")).parent

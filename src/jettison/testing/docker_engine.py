@@ -86,6 +86,8 @@ class DockerEngine:
         # Its own file, lest the machine's /etc/docker/daemon.json apply; its own namespaces, in case that a containerd
         # of the machine is running, which dockerd would use.
         (self._folder / "daemon.json").write_text("{}")
+        # containerd takes an underscore only between letters or digits, and a random name may begin or end with one.
+        namespace = self._folder.name.replace("_", "x")
         options = {
             "storage-driver": "vfs",
             "iptables": "false",
@@ -95,8 +97,8 @@ class DockerEngine:
             "pidfile": self._folder / "pid",
             "config-file": self._folder / "daemon.json",
             "host": self.url,
-            "containerd-namespace": self._folder.name,
-            "containerd-plugins-namespace": f"{self._folder.name}-plugins",
+            "containerd-namespace": namespace,
+            "containerd-plugins-namespace": f"{namespace}-plugins",
             "shutdown-timeout": "5",
             # Engines that share a parent remove each other's control groups, and a container then fails to start.
             "cgroup-parent": f"/{self._folder.name}",
