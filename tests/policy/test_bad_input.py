@@ -166,3 +166,18 @@ def test_a_clause_in_itself_is_refused() -> None:
 def test_a_selector_in_itself_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"found nothing|too deep"):
         parse_policy(of_rules("{tags: &k {any: [*k]}, keep: {newest: 1}}"), "p")
+
+
+@pytest.mark.parametrize(
+    ("repositories", "tags", "keep"),
+    [
+        ("'**'", "'*'", "{nothing: true}"),
+        ("'**/*'", "['v*', '*']", "{not: {everything: true}}"),
+        ("[a, {regex: '.*'}]", "{regex: '.+'}", "{any: [{nothing: true}, {all: [{within: 1d}, {not: {within: 1d}}]}]}"),
+    ],
+)
+def test_a_policy_that_can_keep_nothing_is_refused_unless_it_says_so(repositories: str, tags: str, keep: str) -> None:
+    text = f"policies: [{{repositories: {repositories}, rules: [{{tags: {tags}, keep: {keep}}}]}}]\n"
+    with pytest.raises(ConfigurationError, match="every tag of the registry would go"):
+        parse_policy(text, "p")
+    assert parse_policy(text + "limits: {last_image: allow}", "p")

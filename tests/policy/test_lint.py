@@ -1,9 +1,13 @@
 """The warnings of `policy check`: each is right where it is given, and is not given where it would be wrong."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from jettison.policy.lint import PolicyWarning, lint
+from jettison.policy.model import RepositoryPolicy
 from jettison.policy.parse import parse_policy
+from jettison.policy.reach import Reach
 
 
 def warnings(text: str) -> list[PolicyWarning]:
@@ -178,3 +182,19 @@ def test_expressions_that_are_too_much_to_work_out_give_no_warning() -> None:
     large = ["{regex: '(a|b)*a(a|b){14}'}", "{regex: '((a|ab|b){1,50}){1,50}'}", "{regex: '(.*a.*b.*c){5}'}"]
     found = of_rules(*(f"tags: {each}, {TEN}" for each in large), f'tags: "*", {TEN}', f'tags: "x", {TEN}')
     assert [(each.code, each.path) for each in found] == [("hidden-rule", "policies[0].rules[4].tags")]
+
+
+def test_hundreds_of_policies_are_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    compared = Reach.no_repository
+
+    def count(self: Reach, policy: RepositoryPolicy, earlier: Sequence[RepositoryPolicy] = ()) -> bool:
+        asked.append(len(earlier))
+        return compared(self, policy, earlier)
+
+    monkeypatch.setattr(Reach, "no_repository", count)
+    rule = "rules: [{tags: '*', keep: {newest: 1}}]"
+    names = [f"team{number}/**" for number in range(60)]
+    text = "policies:\n" + "".join(f"  - {{repositories: '{name}', {rule}}}\n" for name in [*names, "team7/x/**"])
+    assert [(each.code, each.path) for each in warnings(text)] == [("hidden-policy", "policies[60].repositories")]
+    assert sum(asked) < 2 * len(names)

@@ -77,3 +77,9 @@ def test_repositories_with_exceptions() -> None:
     assert not patterns.matches("team/base/debian")
     with pytest.raises(PatternError, match="only take out"):
         RepositoryPatterns.parse(["!team/**"])
+
+
+def test_a_bracket_with_an_exclamation_mark_stays_within_a_segment() -> None:
+    patterns = RepositoryPatterns.parse(["team[!0-9]*"])
+    assert patterns.matches("team-a")
+    assert not patterns.matches("team/app")

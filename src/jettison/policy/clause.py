@@ -188,18 +188,3 @@ def with_inner(clause: Clause) -> Iterator[Clause]:
             yield from with_inner(inner)
         case Newest(among=among) | Periods(among=among) if among is not None:
             yield from with_inner(among)
-
-
-def can_keep(clause: Clause) -> bool:
-    """Whether there may be something that `clause` keeps."""
-    match clause:
-        case Nothing():
-            return False
-        case AnyOf(clauses):
-            return any(can_keep(each) for each in clauses)
-        case AllOf(clauses):
-            return all(can_keep(each) for each in clauses)
-        case Not(inner):
-            return not isinstance(inner, Everything)
-        case _:
-            return True

@@ -5,20 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from jettison.policy.clause import (
-    AllOf,
     AnyOf,
-    Clause,
     Everything,
     Newest,
-    Not,
     Nothing,
     Order,
-    Periods,
-    TagMatches,
     Unknown,
-    Within,
     with_inner,
 )
+from jettison.policy.extremes import keeps_all, keeps_none
 from jettison.policy.located import Located, Step, as_mapping, path_text
 from jettison.policy.model import Policy, RepositoryPolicy, Rule
 from jettison.policy.pattern import TagPattern
@@ -68,12 +63,18 @@ class _Lint:
         if self._reach.no_repository(policy):
             yield self._warning("never-applies", path, "no repository's name can match this")
             return
-        for j, each in enumerate(self._policy.policies[:i]):
+        name = self._reach.a_repository(policy)
+        earlier = [  # one that does not match this name hides nothing alone, and all together do not where none does
+            (j, each)
+            for j, each in enumerate(self._policy.policies[:i])
+            if name is None or each.repositories.matches(name)
+        ]
+        for j, each in earlier:
             if self._reach.no_repository(policy, [each]):
                 text = f"policies[{j}] ({each.label}) applies to all of these before; the first that matches counts"
                 yield self._warning("hidden-policy", path, text)
                 return
-        if i > 1 and self._reach.no_repository(policy, self._policy.policies[:i]):
+        if earlier and i > 1 and self._reach.no_repository(policy, self._policy.policies[:i]):
             text = "the policies before this one apply to all of these together; the first that matches counts"
             yield self._warning("hidden-policy", path, text)
 
@@ -155,47 +156,3 @@ def rule_paths(plain: Any, i: int) -> list[tuple[Step, ...]]:
         else:
             paths += [("rule_sets", used, j) for j, _ in enumerate(root["rule_sets"][used])]
     return paths
-
-
-def keeps_all(clause: Clause) -> bool:
-    """Whether it is plain that `clause` keeps all that it is asked about."""
-    match clause:
-        case Everything():
-            return True
-        case TagMatches(selector):
-            return selector.matches_all
-        case AnyOf(clauses):
-            return any(map(keeps_all, clauses))
-        case AllOf(clauses):
-            return all(map(keeps_all, clauses))
-        case Not(inner):
-            return keeps_none(inner)
-    return False
-
-
-def keeps_none(clause: Clause) -> bool:
-    """Whether it is plain that `clause` keeps nothing but what has no date."""
-    match clause:
-        case Nothing():
-            return True
-        case AnyOf(clauses):
-            return all(map(keeps_none, clauses))
-        case AllOf(clauses):
-            return any(map(keeps_none, clauses)) or _contradict(clauses)
-        case Not(inner):
-            return keeps_all(inner)
-        case Newest(among=among) | Periods(among=among) if among is not None:
-            return keeps_none(among)
-    return False
-
-
-def _contradict(clauses: Sequence[Clause]) -> bool:
-    """Whether something would have to be both younger and older than what the clauses say."""
-    young = [each for each in clauses if isinstance(each, Within)]
-    old = [each.clause for each in clauses if isinstance(each, Not) and isinstance(each.clause, Within)]
-    return any(
-        one.by is other.by and (one.age < other.age or (one.age == other.age and one.inclusive <= other.inclusive))
-        for one in young
-        for other in old
-        if isinstance(other, Within)
-    )

@@ -6,8 +6,9 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from jettison.errors import ConfigurationError
-from jettison.policy.clause import Clause, Order, can_keep
+from jettison.policy.clause import Clause, Order
 from jettison.policy.document import Document, Entry, built, load
+from jettison.policy.extremes import keeps_none
 from jettison.policy.model import (
     Counts,
     LastImage,
@@ -270,7 +271,7 @@ class _Reader:
             return
         for each in policy.policies:
             allowed = each.limits is not None and each.limits.last_image is LastImage.ALLOW
-            keeps = any(can_keep(rule.keep) for rule in each.rules)
+            keeps = not all(keeps_none(rule.keep) for rule in each.rules)
             claims = any(selector.matches_all for rule in each.rules for selector in rule.tags)
             if not each.enabled or allowed or keeps or not claims:
                 return

@@ -197,7 +197,10 @@ class RepositoryPatterns:
     @property
     def matches_all(self) -> bool:
         """Whether it is plain that every repository is selected."""
-        return not self.unwanted and any(isinstance(each, Glob) and each.text == "**" for each in self.wanted)
+        return not self.unwanted and any(
+            each.text in ("**", "**/*") if isinstance(each, Glob) else isinstance(each, Regex) and each.matches_all
+            for each in self.wanted
+        )
 
     def __str__(self) -> str:
         return ", ".join([*map(str, self.wanted), *(f"!{each}" for each in self.unwanted)])
@@ -224,7 +227,7 @@ def _translate(text: str) -> str:
             inside = text[position + 1 : end]
             if character == "[":
                 inside = inside.replace("\\", r"\\").replace("[", r"\[")
-                out.append(f"[^{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]")
+                out.append(f"[^/{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]")
             else:
                 out.append("(?:" + "|".join(_translate(part) if part else "" for part in inside.split(",")) + ")")
             position = end

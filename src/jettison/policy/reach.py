@@ -95,6 +95,15 @@ class Reach:
         except UnknownNamesError:
             return False
 
+    def a_repository(self, policy: RepositoryPolicy) -> str | None:
+        """Return the shortest name that the policy's patterns match, None where none is found."""
+        try:
+            wanted = self._book.both((self._repository, self._repositories(policy.repositories).high))
+            name = self._book.shortest(wanted)
+        except UnknownNamesError:
+            return None
+        return name if name is not None and policy.repositories.matches(name) else None
+
     def _no_tag(self, patterns: Iterable[TagPattern], *, but: Iterable[TagPattern] = ()) -> bool:
         """Whether no tag matches all of `patterns` and none of `but`."""
         patterns, but = list(patterns), list(but)

@@ -13,6 +13,7 @@ from jettison.policy.importers import convert
 from jettison.policy.importers.acr_command import read_commands
 from jettison.policy.importers.go_duration import GoDurationError, parse_go_duration
 from jettison.policy.importers.model import Options
+from jettison.policy.model import LastImage, Limits
 from jettison.policy.parse import parse_policy
 
 PURGE = "purge --filter 'app:^dev-' --ago 7d"
@@ -261,3 +262,11 @@ def test_gitlab_as_its_documentation_and_others_write_it() -> None:
     assert convert("gitlab", json.dumps(terraform), Options(project="group/app")).yaml == usual
     body = {"container_expiration_policy_attributes": {**policy, "name_regex": "", "name_regex_delete": "dev-.*"}}
     assert convert("gitlab", json.dumps(body), Options(project="group/app")).yaml == usual
+
+
+def test_a_keep_policy_of_artifact_registry_that_matches_nothing_keeps_nothing() -> None:
+    never = {"name": "never", "action": {"type": "Keep"}, "condition": {"olderThan": "30d", "newerThan": "10d"}}
+    all_go = {"name": "all", "action": {"type": "Delete"}, "condition": {"tagState": "any"}}
+    imported = convert("artifact-registry", json.dumps([never, all_go]), Options())
+    assert "keep: {nothing: true}" in imported.yaml
+    assert parse_policy(imported.yaml, "imported").policies[0].limits == Limits(last_image=LastImage.ALLOW)

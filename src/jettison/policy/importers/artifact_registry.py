@@ -30,6 +30,7 @@ _MOST: Final = 10
 _LONGEST_NAME: Final = 127
 _LISTS: Final = ("tagPrefixes", "versionNamePrefixes", "packageNamePrefixes")
 _AGES: Final = ("olderThan", "newerThan")
+_NOTHING: Final[Mapping[str, Node]] = {"nothing": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def convert(text: str, options: Options) -> Imported:
         policy["enabled"] = False
         about.append("They are a dry run there, so they are switched off here: nothing goes before `enabled` is true.")
     keep = _Writer(prefix_of(options)).keep(policies, immutable=options.immutable_tags)
-    if keep.value == {"nothing": True}:
+    if keep.value == _NOTHING:
         policy["limits"] = {"last_image": "allow"}
         about.append("All images would go; there nothing stops that, so here `last_image` allows it.")
     rule: dict[str, Node] = {"name": "cleanup", "tags": {"glob": "*", "untagged": True}, "keep": keep.value}
@@ -88,8 +89,8 @@ class _Writer:
             parts.append(Noted({"not": {"any": doomed}}))
         else:
             parts.append(Noted(_not(doomed[0].value), doomed[0].comments, doomed[0].warnings))
-        if not parts:
-            return Noted({"nothing": True})
+        if all(part.value == _NOTHING for part in parts):
+            return Noted(_NOTHING, tuple(comment for part in parts for comment in part.comments))
         return parts[0] if len(parts) == 1 else Noted({"any": parts})
 
     def _noted(self, policy: _Policy) -> Noted:
@@ -113,6 +114,8 @@ class _Writer:
             wanted.append(self._within(policy.newer, keeps=keeps, warnings=warnings))
         if policy.count is not None:
             wanted.append({"newest": policy.count, "by": "pushed"})
+        if policy.older is not None and policy.newer is not None and policy.newer < policy.older:
+            wanted, warnings = [_NOTHING], []  # nothing is both older and younger
         verb = "Delete" if policy.deletes else "Keep"
         value: Node = {"everything": True}
         if wanted:
