@@ -47,6 +47,13 @@ def test_any_bytes_come_back(history: History, documents: list[tuple[str, bytes]
     assert known == {Digest.of(body): StoredManifest(media_type, body) for media_type, body in documents}
 
 
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 512, 1024, 32767, 32768, 32769, 4 * 1024 * 1024])
+def test_a_body_of_any_size_comes_back(history: History, size: int) -> None:
+    body = (b"0123456789abcdef" * (size // 16 + 1))[:size]
+    history.manifests.remember([(Digest.of(body), TYPE, body)])
+    assert history.manifests.known([Digest.of(body)]) == {Digest.of(body): StoredManifest(TYPE, body)}
+
+
 def test_a_body_under_a_wrong_digest_is_refused(history: History) -> None:
     with pytest.raises(ValueError, match="does not have the digest"):
         history.manifests.remember([(Digest.of(b"a"), TYPE, b"a"), (Digest.of(b"b"), TYPE, b"not b")])

@@ -56,9 +56,7 @@ class ManifestCache:
             if not digest.matches(body):
                 raise ValueError(f"a body that does not have the digest {digest} cannot be kept under it")
             if len(body) <= _LARGEST_BODY:
-                rows.append(
-                    {"digest": digest, "media_type": media_type, "body": zlib.compress(body, 1), "first_seen": seen}
-                )
+                rows.append({"digest": digest, "media_type": media_type, "body": _compressed(body), "first_seen": seen})
         _write(self._database, manifests, rows)
 
 
@@ -98,7 +96,7 @@ def _rows(database: Database, columns: Sequence[Column[Any]], digests: Iterable[
     statement = select(*columns).where(columns[0].in_(bindparam("digests", expanding=True)))
     with database.reading() as connection:
         while connection is not None and (batch := [str(digest) for digest in islice(wanted, _BATCH)]):
-            yield from connection.execute(statement, {"digests": batch})
+            yield from connection.execute(statement, {"digests": batch}).all()
 
 
 def _write(database: Database, table: Table, rows: Collection[dict[str, Any]]) -> None:
@@ -106,6 +104,11 @@ def _write(database: Database, table: Table, rows: Collection[dict[str, Any]]) -
         with database.writing() as connection:
             # The same order in every process: two that insert the same rows crosswise would block each other for good.
             connection.execute(database.upsert(table, "digest"), sorted(rows, key=lambda row: str(row["digest"])))
+
+
+def _compressed(body: bytes) -> bytes:
+    # With a window of the body's size: most of the work on a small one is to clear the memory of the usual window.
+    return zlib.compress(body, 1, wbits=min(15, max(9, len(body).bit_length())))
 
 
 def _decompressed(body: bytes) -> bytes | None:

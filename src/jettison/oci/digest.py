@@ -50,7 +50,8 @@ class Digest(str):
 
     def matches(self, body: bytes) -> bool:
         """Whether `body` has this digest."""
-        return hashlib.new(self.algorithm, body).hexdigest() == self.hex
+        algorithm, _, wanted = self.partition(":")
+        return hashlib.new(algorithm, body).hexdigest() == wanted
 
 
 def digests_named_in(body: bytes) -> tuple[Digest, ...]:

@@ -51,7 +51,7 @@ class RegistryReader:
     ) -> None:
         self._client = client
         self._limits = limits or Limits()
-        self._memory = Memory(manifests, configs)
+        self._memory = Memory(manifests, configs, begins=first_time)
         self._leftovers = leftovers or {}
         self._first_time = first_time
         self._progress = progress or (lambda done, total: None)

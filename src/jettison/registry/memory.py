@@ -4,9 +4,9 @@ Both never change, so each is fetched once, whichever repositories hold it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from jettison.oci.config import ConfigFacts, parse_config
 from jettison.oci.digest import Digest
@@ -58,16 +58,26 @@ class KnownConfigs(Protocol):
 
 
 class Memory:
-    """The manifests and config facts that are known by now."""
+    """The manifests and config facts that are known by now.
 
-    def __init__(self, kept_manifests: KnownManifests | None = None, kept_configs: KnownConfigs | None = None) -> None:
+    `begins`: nothing is kept from earlier runs, so nothing is looked for there, not even what was put there just now.
+    """
+
+    def __init__(
+        self,
+        kept_manifests: KnownManifests | None = None,
+        kept_configs: KnownConfigs | None = None,
+        *,
+        begins: bool = False,
+    ) -> None:
         self._kept_manifests = kept_manifests
         self._kept_configs = kept_configs
+        self._begins = begins
         self.manifests: dict[Digest, Manifest] = {}
         self.facts: dict[Digest, ConfigFacts] = {}
         self._new_bodies: dict[Digest, bytes] = {}
         self._new_facts: list[Digest] = []
-        self._fetching: dict[Digest, asyncio.Lock] = {}
+        self._fetching: WeakValueDictionary[Digest, asyncio.Lock] = WeakValueDictionary()
 
     def learn_manifest(self, digest: Digest, body: bytes, media_type: str) -> Manifest:
         """Take a manifest that was fetched. Raises ManifestError."""
@@ -87,7 +97,7 @@ class Memory:
         What no longer parses is read again, and then reported.
         """
         unknown = [digest for digest in digests if digest not in self.manifests]
-        if self._kept_manifests is not None and unknown:
+        if self._kept_manifests is not None and unknown and not self._begins:
             for digest, stored in self._kept_manifests.known(unknown).items():
                 try:
                     self.manifests[digest] = parse_manifest(digest, stored.body, stored.media_type)
@@ -97,18 +107,18 @@ class Memory:
 
     def recall_configs(self, manifests: Iterable[Manifest]) -> None:
         """Take what is kept from earlier runs of the manifests' configs."""
+        if self._kept_configs is None or self._begins:
+            return
         unknown = [digest for digest in configs_of(manifests) if digest not in self.facts]
-        if self._kept_configs is not None and unknown:
+        if unknown:
             self.facts |= self._kept_configs.known(unknown)
 
-    @asynccontextmanager
-    async def alone(self, digest: Digest) -> AsyncIterator[None]:
-        """Hold off those who would fetch the same for another repository; they then look whether it is known."""
-        try:
-            async with self._fetching.setdefault(digest, asyncio.Lock()):
-                yield
-        finally:
-            self._fetching.pop(digest, None)
+    def alone(self, digest: Digest) -> asyncio.Lock:
+        """Return what holds off those who would fetch the same for another repository, to be held while fetching.
+
+        They then look whether it is known. It is gone once nobody holds it or waits for it.
+        """
+        return self._fetching.setdefault(digest, asyncio.Lock())
 
     def save(self, at_least: int = 1) -> None:
         """Keep what is new for the next run, once there is enough of it."""

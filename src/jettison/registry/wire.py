@@ -25,7 +25,9 @@ from jettison.registry.url import RegistryUrl, origin_of
 _CHUNK: Final = 64 * 1024
 # X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL's x509_vfy.h.
 _OTHER_NAME: Final = frozenset({62, 64})
-_SENT_BY_AIOHTTP: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+# aiohttp names a type of the body where there is none. The other headers that it would add by itself are always given
+# to it; to name them here as well would cost a request a tenth of its time.
+_UNWANTED: Final = {"POST": ("Content-Type",), "PUT": ("Content-Type",)}
 
 
 class Answer(NamedTuple):
@@ -53,6 +55,7 @@ class Wire:
         self._url = url
         self._origin = url.origin
         self._root = f"{url.origin}/"
+        self._base = URL(self._root, encoded=True)
         # Plain HTTP to the registry does not rule out TLS to a token service or a store that it names. Reading what the
         # system trusts takes 20 ms, so it waits until then, unless files are given that may be unusable.
         self._outside: ssl.SSLContext | None = None if tls == TlsSettings() else outside_context(tls)
@@ -63,7 +66,6 @@ class Wire:
             cookie_jar=aiohttp.DummyCookieJar(),
             # One deadline below, in place of aiohttp's timers: those are set anew with every packet.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_timeout),
-            skip_auto_headers=_SENT_BY_AIOHTTP,
             auto_decompress=False,
         )
         self._turns = asyncio.Semaphore(limits.concurrency)
@@ -91,7 +93,7 @@ class Wire:
     ) -> Answer:
         """Send one request and read its answer whole, at most `limit` bytes. `what` names the thing in messages.
 
-        `content` is the request's body; its type stands in `headers`.
+        `content` is the request's body; its type stands in `headers`, and so do Accept, Accept-Encoding and User-Agent.
 
         The body of an answer that is no success counts for its first 64 KiB only.
         `url` is sent as it stands. Raises BrokenError where another attempt may help, UntrustedError for certificates,
@@ -102,8 +104,9 @@ class Wire:
             async with self._turns, asyncio.timeout(self._first_wait) as deadline:
                 response = await self._session.request(
                     method,
-                    URL(url, encoded=True),
+                    self._parsed(url),
                     headers=headers,
+                    skip_auto_headers=_UNWANTED.get(method),
                     data=content,
                     allow_redirects=False,
                     ssl=self._own_tls if own else self._outside_tls(),
@@ -130,6 +133,12 @@ class Wire:
         if body and hdrs.CONTENT_ENCODING in response.headers:
             body = _unpacked(body, response, limit if response.status < 300 else _CHUNK, what)
         return Answer(response.status, response.headers, body, method=method)
+
+    def _parsed(self, url: str) -> URL:
+        # A path on the registry itself, as most are, needs no taking apart.
+        if url.startswith(self._root) and "?" not in url and "#" not in url:
+            return self._base.with_path(url[len(self._root) - 1 :], encoded=True)
+        return URL(url, encoded=True)
 
     async def _read_at_most(
         self, response: aiohttp.ClientResponse, limit: int, what: str, deadline: asyncio.Timeout
