@@ -49,7 +49,7 @@ async def test_reads_every_page_of_tags(registry: RegistryServer) -> None:
         push(registry.url, "team/app", built, tag)
     reports: list[RequestReport] = []
     async with RegistryClient(registry.url, observe=reports.append) as client:
-        client._page_sizes["tags"] = 5
+        client._listings.sizes["tags"] = 5
         assert sorted(await client.tags("team/app")) == sorted(wanted)
     # 2.8 ignores the page size and sends all at once.
     assert len(reports) == (3 if registry.version == "3.1" else 2)
@@ -59,7 +59,7 @@ async def test_asks_on_after_a_full_page_without_a_link(registry_28: RegistrySer
     for tag in ("a", "b", "c"):
         push(registry_28.url, "team/app", image(), tag)
     async with RegistryClient(registry_28.url) as client:
-        client._page_sizes["tags"] = 3
+        client._listings.sizes["tags"] = 3
         assert sorted(await client.tags("team/app")) == ["a", "b", "c"]
 
 

@@ -71,7 +71,7 @@ async def test_pages_without_links() -> None:
         server.when("GET", r"/v2/.*n=2&last=b", answer(200, b'{"tags":["c","d"]}'))
         server.when("GET", r"/v2/.*n=2&last=d", answer(200, b'{"tags":["e"]}'))
         async with RegistryClient(server.url, limits=FAST) as client:
-            client._page_sizes["tags"] = 2
+            client._listings.sizes["tags"] = 2
             assert await client.tags("team/app") == ("a", "b", "c", "d", "e")
 
 

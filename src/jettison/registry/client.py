@@ -18,11 +18,11 @@ from jettison.registry.documents import (
     check_ping,
     digest_header,
     media_type_header,
-    read_names,
     read_referrers,
     tag_deletion_by,
 )
-from jettison.registry.paging import Pages, PageSizes
+from jettison.registry.listings import Listings
+from jettison.registry.paging import Pages
 from jettison.registry.refusals import error_codes, is_read_only, unsupported_reason
 from jettison.registry.settings import Limits, TlsSettings
 from jettison.registry.targets import is_segment, pull_scope, repository_path, segment, shown
@@ -32,10 +32,6 @@ from jettison.registry.wire import Answer
 
 _ACCEPT: Final = ", ".join(MANIFEST_TYPES)
 _CATALOGUE: Final = "registry:catalog:*"
-# distribution's `catalog: maxentries` and `tags: maxtags` are 1000 unless configured; a larger n is refused there.
-_PAGE: Final = 1000
-# What a server that knows no `last` may answer to it.
-_NO_LAST: Final = frozenset({400, 404, 405})
 _SMALL: Final = 1024 * 1024
 _NOTHING: Final = Digest("sha256:" + "0" * 64)
 
@@ -70,8 +66,7 @@ class RegistryClient:
         self._sleep = sleep
         self._opened: Transport | None = None
         self._root = f"{self.url.prefix}/v2/"
-        self._page_sizes: dict[str, int] = {}
-        self._seen_pages = {"repositories": PageSizes(), "tags": PageSizes()}
+        self._listings = Listings(self.url, self._limits.listing_bytes)
         self._deletes_tags: bool | None = None
 
     def __repr__(self) -> str:
@@ -125,7 +120,10 @@ class RegistryClient:
         out; an error in the middle means that more repositories may exist than were yielded.
         """
         try:
-            async for names in self._listing("_catalog", _CATALOGUE, "its catalogue", "repositories"):
+            target = f"{self._root}_catalog"
+            async for names in self._listings.pages(
+                self._transport, target, _CATALOGUE, "its catalogue", "repositories"
+            ):
                 for name in names:
                     yield name
         except (UnauthorizedError, NotFoundError, UnsupportedError) as error:
@@ -144,8 +142,8 @@ class RegistryClient:
         """
         tags: list[str] = []
         what = f"listing the tags of {repository}"
-        path = f"{repository_path(repository)}/tags/list"
-        async for names in self._listing(path, pull_scope(repository), what, "tags"):
+        target = f"{self._root}{repository_path(repository)}/tags/list"
+        async for names in self._listings.pages(self._transport, target, pull_scope(repository), what, "tags"):
             tags += names
         return tuple(tags)
 
@@ -409,41 +407,3 @@ class RegistryClient:
         scope = f"repository:{repository}:pull,delete" if method == "DELETE" else pull_scope(repository)
         target = f"{self._root}{repository_path(repository)}/{path}"
         return await self._transport.request(method, target, scope=scope, what=what, limit=limit)
-
-    async def _listing(self, path: str, scope: str, what: str, key: str) -> AsyncIterator[list[str]]:
-        """Yield the new names of each page of a listing."""
-        pages = Pages(self.url, what)
-        size = self._page_sizes.get(key, _PAGE)
-        seen = self._seen_pages[key]
-        first = True
-        doubted = 0
-        target: str | None = f"{self._root}{path}?n={size}" if size else f"{self._root}{path}"
-        while target is not None:
-            answer = await self._transport.request(
-                "GET", target, scope=scope, what=what, limit=self._limits.listing_bytes
-            )
-            if answer.status == 400 and size and first:
-                # A smaller maximum is configured: the server's own page size is always allowed.
-                size = self._page_sizes[key] = 0
-                target = f"{self._root}{path}"
-                continue
-            if doubted and answer.status in _NO_LAST:
-                return
-            if answer.status != 200:
-                raise self._transport.refusal(what, answer)
-            names = read_names(self.url, what, answer, key)
-            first = False
-            new = pages.add(names)
-            yield new
-            if doubted and not new:
-                seen.ended(doubted)
-            here = target
-            doubted = 0
-            target = pages.follow(here, answer.headers.getall("Link", ()), entries=len(names), new=len(new))
-            if seen.may_be_cut(len(names), size, linked=target is not None) and new:
-                # No link: the end, or a server that pages without links (or a proxy that drops them), perhaps by a
-                # smaller size than was asked for. One more request tells; a server that ignores `last` repeats
-                # itself, and then nothing is new.
-                doubted = len(names)
-                asked = f"n={size}&" if size else ""
-                target = f"{self._root}{path}?{asked}last={quote(names[-1], safe='')}"
