@@ -123,6 +123,17 @@ def test_referrers_by_subject_follow_too() -> None:
     assert decisions.manifests[listing.digest].kept
 
 
+def test_a_manifest_whose_bytes_are_a_layer_of_what_is_kept_stays() -> None:
+    """2.8 unlinks a layer with the manifest of the same digest."""
+    old = image(seed="old")
+    keeping = image([old.body], seed="keeping")
+    decisions = decided(repository("app", {"1.0": old, "2.0": keeping}), keep_newest_versions(1))
+    assert decisions.manifests[old.digest].reason.code == "layer-of-kept"
+    assert gone(decisions) == ["1.0"]
+    decisions = decided(repository("app", {"1.0": old, "2.0": keeping, "3.0": image()}), keep_newest_versions(1))
+    assert set(decisions.order) == {old.digest, keeping.digest}
+
+
 def test_a_kept_referrer_with_a_tag_of_its_own_keeps_its_subject() -> None:
     old, new = image(seed="old"), image(seed="new")
     sbom = artifact([b"sbom"], subject=old)

@@ -17,6 +17,8 @@ class Bond(StrEnum):
     SUBJECT = "subject"
     REFERRER = "referrer"
     NAMED = "named"
+    LAYER = "layer"
+    """Its bytes are a layer or config of another one, too: 2.8 unlinks a layer with the manifest of the same digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +29,17 @@ class Need:
     bond: Bond
 
 
+_UPWARDS: Final = frozenset({Bond.SUBJECT, Bond.LAYER})
+"""Bonds to what does not go with the manifest that needs it."""
 _NOBODY: Final[set[Digest]] = set()
 
 
 class Graph:
     """The bonds between the manifests of one repository.
 
-    A manifest needs its children, its subject, and its referrers: by their `subject` field and by the tags of the
-    `sha256-<hex>` scheme. Digests that the repository does not hold are followed too, and end there.
+    A manifest needs its children, its subject, its referrers (by their `subject` field and by the tags of the
+    `sha256-<hex>` scheme), and manifests whose bytes are a layer of it. Digests that the repository does not hold are
+    followed too, and end there.
     """
 
     __slots__ = ("_bonds", "followers", "owners")
@@ -46,7 +51,7 @@ class Graph:
         def bind(needing: Digest, needed: Digest, bond: Bond) -> None:
             if needing != needed:
                 bonds.setdefault(needing, []).append((needed, bond))
-                if bond is not Bond.SUBJECT:
+                if bond not in _UPWARDS:
                     owners.setdefault(needed, []).append(Need(needing, bond))
 
         for digest, manifest in repository.manifests.items():
@@ -54,6 +59,8 @@ class Graph:
                 bind(digest, child.digest, Bond.CHILD)
             for named in manifest.named:
                 bind(digest, named, Bond.NAMED)
+            for layer in [blob.digest for blob in manifest.blobs if blob.digest in repository.manifests]:
+                bind(digest, layer, Bond.LAYER)
             if manifest.subject is not None:
                 if manifest.subject.digest in repository.manifests:  # referrers of a missing one do not need each other
                     bind(digest, manifest.subject.digest, Bond.SUBJECT)
@@ -79,11 +86,11 @@ class Graph:
 
         `without` are referrers that their subject does not need after all.
         """
-        return self._walk(roots, subjects=True, without=without)
+        return self._walk(roots, upwards=True, without=without)
 
     def dependents(self, roots: Iterable[Digest]) -> dict[Digest, Need | None]:
-        """Return the roots (with None) and all that follows them: children and referrers, but not their subjects."""
-        return self._walk(roots, subjects=False)
+        """Return the roots (with None) and all that follows them: children and referrers, but nothing upwards."""
+        return self._walk(roots, upwards=False)
 
     def owners_first(self, digests: Iterable[Digest]) -> tuple[Digest, ...]:
         """Return `digests` so that an index stands before its children, and a subject before its referrers.
@@ -112,14 +119,14 @@ class Graph:
             ordered[digest] = None
             for other, bond in self._bonds.get(digest, ()):
                 owners = waits_for.get(other, _NOBODY)
-                if bond is not Bond.SUBJECT and digest in owners:
+                if bond not in _UPWARDS and digest in owners:
                     owners.remove(digest)
                     if not owners:
                         ready.append(other)
         return tuple(ordered)
 
     def _walk(
-        self, roots: Iterable[Digest], *, subjects: bool, without: Container[Digest] = ()
+        self, roots: Iterable[Digest], *, upwards: bool, without: Container[Digest] = ()
     ) -> dict[Digest, Need | None]:
         """Walk the bonds, parents before what depends on them.
 
@@ -130,7 +137,7 @@ class Graph:
         while waiting:
             digest = waiting.pop()
             for other, bond in self._bonds.get(digest, ()):
-                if other in found or (bond is Bond.SUBJECT and not subjects):
+                if other in found or (bond in _UPWARDS and not upwards):
                     continue
                 if bond is not Bond.REFERRER or other not in without:
                     found[other] = Need(digest, bond)

@@ -141,6 +141,7 @@ _BOND_TEXT: dict[Bond, Callable[[str, str], str]] = {
     Bond.REFERRER: lambda state, by: f"refers to {by}, which is {state}",
     Bond.SUBJECT: lambda state, by: f"the subject of {by}, which is {state}",
     Bond.NAMED: lambda state, by: f"named in {by}, a manifest of unknown type",
+    Bond.LAYER: lambda state, by: f"a layer of {by}, which is {state}",
 }
 
 
