@@ -199,6 +199,7 @@ def test_a_catalogue_that_is_disabled(filled: RegistryServer, command: Command) 
             named = command("plan", proxy.url, "--keep", 1, "--repository", APP, "--json", "--delete-by", "digest")
             assert named.status == 0
             assert [action["tags"] for action in named.document["actions"]] == [["v1"]]
+            assert command("registry", "status", proxy.url, "--json").document["abilities"]["deletes_manifests"]
     assert_lost_nothing(filled)
 
 

@@ -549,3 +549,31 @@ def test_a_container_is_prepared_and_collected_without_naming_its_storage(
         assert command("gc", "--control", f"docker:{name}", *OFFLINE).status == 0
     finally:
         container.remove()
+
+
+def test_the_status_of_a_registry_that_does_not_answer(
+    docker_engine: DockerEngine, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", docker_engine.url)
+    container = docker_engine.run_registry("silent", "2.8")
+    try:
+        named = (container.url, "--control", "docker:silent")
+        container.container.kill(signal="STOP")
+        frozen = command("registry", "status", *named, "--json")
+        assert (frozen.status, frozen.document["abilities"]) == (1, None)
+        assert frozen.document["configuration"]["driver"] == "filesystem"
+        assert "stopped by a signal" in " ".join(frozen.document["problems"])
+        assert command("registry", "restart", *named, "--yes").status == 0
+        assert command("registry", "status", *named).status == 0
+
+        container.container.pause()
+        one_message(command("registry", "status", *named), 1, "is paused", "docker unpause silent")
+        one_message(command("gc", *named, "--collector", "registry", "--yes"), 1, "docker unpause silent")
+        container.container.unpause()
+
+        container.stop()
+        stopped = command("registry", "status", *named, "--json")
+        assert (stopped.status, stopped.document["configuration"]["driver"]) == (1, "filesystem")
+        assert "cannot be asked over the API" in " ".join(stopped.document["problems"])
+    finally:
+        container.remove()

@@ -1,6 +1,7 @@
 """`jettison registry`: the running registry and its configuration."""
 
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,16 +44,25 @@ def status(connection: Connection, *, as_json: bool) -> int:
     from jettison.cli.output import print_json
     from jettison.cli.running import running_registry
     from jettison.control.status import read_status
+    from jettison.errors import RegistryError
 
     access = connection.access() if _names_a_registry(connection) else None
     running = running_registry(connection, access)
     told = read_status(running) if running is not None else None
-    abilities = _ask_api(connection) if access is not None else None
+    abilities = None
+    if access is not None and not (told is not None and told.frozen):
+        try:
+            abilities = _ask_api(connection)
+        except RegistryError as error:
+            if told is None:
+                raise
+            # A server that does not answer has a configuration all the same.
+            told = replace(told, problems=(*told.problems, f"it cannot be asked over the API: {error}"))
     if as_json:
         print_json(_document(connection, told, abilities))
     else:
         _print_status(told, abilities)
-    return 0
+    return 0 if access is None or abilities is not None else 1
 
 
 @command.command("enable-delete")
@@ -174,24 +184,24 @@ def _required(connection: Connection) -> "RunningRegistry":
     return running
 
 
-def _ask_api(connection: Connection) -> "Abilities | None":
-    """Ask the registry itself what it lets us delete; None where it has no repository to ask about."""
+def _ask_api(connection: Connection) -> "Abilities":
+    """Ask the registry itself what it lets us delete, of a repository that nobody has where it shows none."""
     from jettison.cli.interrupt import Interruption, run_interruptibly
+    from jettison.errors import UnauthorizedError, UnsupportedError
     from jettison.registry.client import RegistryClient
 
     access = connection.access()
     named = connection.exact_repositories(access.entry.repositories)
 
-    async def work(interruption: Interruption) -> "Abilities | None":
+    async def work(interruption: Interruption) -> "Abilities":
         async with RegistryClient(
             access.url, credentials=access.credentials, tls=access.tls, limits=access.limits
         ) as client:
             await client.ping()
-            repository = named[0] if named else None
+            repository = next(iter(named), None)
             if repository is None:
-                async for name in client.repositories():
-                    repository = name
-                    break
+                with suppress(StopAsyncIteration, UnauthorizedError, UnsupportedError):
+                    repository = await anext(client.repositories())
             return await client.preflight(repository or "jettison/preflight")
 
     return run_interruptibly(work)

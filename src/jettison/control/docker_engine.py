@@ -61,9 +61,15 @@ class ContainerRegistry:
         return f"container {self.name} (image {self._attributes()['Config'].get('Image', '?')})"
 
     def version(self) -> str | None:
-        """Ask the server's own program inside; None when the container does not run."""
-        if not self.is_running():
+        """Ask the server's own program inside; None when the container does not run.
+
+        Raises ControlError where it is paused: nothing can be run in it then.
+        """
+        state = self._attributes()["State"]
+        if not state.get("Running"):
             return None
+        if state.get("Paused"):
+            raise ControlError(f"container {self.name} is paused; let it go on with: docker unpause {self.name}")
         status, output = docker_files.run(self._container, [self._program(), "--version"])
         return server_process.version_in(output) if status == 0 else None
 
