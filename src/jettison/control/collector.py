@@ -123,6 +123,6 @@ def _says_read_only(running: RunningRegistry) -> bool:
 def _failed(running: RunningRegistry, exit_status: int, tail: str) -> ControlError:
     return ControlError(
         f"garbage-collect of {running.describe()} ended with status {exit_status}; the registry runs again, and what "
-        "was not collected stays. A link file that was cut short (`find STORAGE -name link -size -71c` lists them) or a "
-        f"storage that cannot be read are the usual causes. It said last:\n{tail}"
+        "was not collected stays. The usual causes: a link file cut short (`find STORAGE -name link -size -71c` "
+        f"lists them), or a storage that cannot be read. It said last:\n{tail}"
     )
