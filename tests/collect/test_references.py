@@ -31,6 +31,8 @@ DOCUMENTS = st.fixed_dictionaries(
         "manifests": st.lists(DESCRIPTORS, max_size=3) | st.none(),
         "blobs": st.lists(DESCRIPTORS, max_size=2) | st.none(),
         "subject": DESCRIPTORS | st.none(),
+        "Layers": st.lists(DESCRIPTORS, max_size=2),
+        "Subject": DESCRIPTORS,
         "annotations": st.just({"base": str(Digest.of(b"base"))}),
     },
 )

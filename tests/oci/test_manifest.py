@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from jettison.collect.quick_reading import references_of
 from jettison.oci import media_types
 from jettison.oci.digest import Digest
 from jettison.oci.manifest import Kind, Manifest, ManifestError, parse_manifest
@@ -52,12 +53,42 @@ def test_an_artifact_and_its_subject() -> None:
     assert manifest.subject.digest == subject.digest
 
 
+OTHERS = [Digest.of(f"seen by others {number}".encode()) for number in range(2)]
+BESIDE = [
+    f'"Layers":[{{"digest":"{OTHERS[0]}"}},{{"digest":"{OTHERS[1]}"}}]',
+    f'"CONFIG":{{"digest":"{OTHERS[0]}"}},"Subject":{{"digest":"{OTHERS[1]}"}}',
+    f'"\\u006cayers":[{{"digest":"{OTHERS[0]}"}},{{"digest":"{OTHERS[1]}"}}]',
+    f'"layer\N{LATIN SMALL LETTER LONG S}":[{{"digest":"{OTHERS[0]}"}},{{"digest":"{OTHERS[1]}"}}]',
+    f'"layer\\u017F":[{{"digest":"{OTHERS[0]}"}},{{"digest":"{OTHERS[1]}"}}]',
+    f'"layers":[{{"digest":"{OTHERS[0]}","DIGEST":"{OTHERS[1]}"}}]',
+    f'"Manifests":[{{"digest":"{OTHERS[0]}"}}],"MediaType":"x","Blobs":[{{"digest":"{OTHERS[1]}"}}]',
+]
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_what_others_may_read_under_keys_in_another_case_is_named(beside: str) -> None:
+    """Go's reader takes a key in any case, and of several the last: what the registry serves may need any of them."""
+    built = images.image()
+    body = built.body.rstrip()[:-1] + f",{beside}}}".encode()
+    manifest = parse_manifest(Digest.of(body), body, built.media_type)
+    assert set(manifest.named) == {*(blob.digest for blob in built.blobs), *OTHERS}
+    found = references_of(Digest.of(body), body)
+    assert {*found.blobs, *found.manifests, *found.named} == {*(blob.digest for blob in built.blobs), *OTHERS}
+
+
 @pytest.mark.parametrize("key", ["Layers", "LAYERS", "\\u004cayers"])
 def test_keys_in_another_case_name_what_a_registry_takes_them_for(key: str) -> None:
     built = images.image()
     body = built.body.replace(b'"layers"', f'"{key}"'.encode())
     manifest = parse_manifest(Digest.of(body), body, built.media_type)
     assert set(manifest.named) == {blob.digest for blob in built.blobs}
+
+
+def test_escapes_that_are_no_letters_change_nothing() -> None:
+    built = images.image()
+    body = built.body.rstrip()[:-1] + b',"annotations":{"a":"\\u003c\\u0026\\u2028 \\"layers\\""}}'
+    manifest = parse_manifest(Digest.of(body), body, built.media_type)
+    assert manifest.kind is Kind.IMAGE
 
 
 @pytest.mark.parametrize("layers", [{}, {"layers": None}, {"layers": []}])

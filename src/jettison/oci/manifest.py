@@ -4,6 +4,7 @@ An inventory has millions of these values, so they are msgspec's: quicker to mak
 cycles has to walk.
 """
 
+import re
 from enum import StrEnum
 from typing import Final
 
@@ -92,6 +93,14 @@ class _Wire(msgspec.Struct):
     artifactType: str | None = None  # noqa: N815
 
 
+_KEYS: Final = tuple(
+    (f'"{key}"'.encode(), f'"{key.lower()}"'.encode())
+    for key in ("mediaType", "config", "layers", "manifests", "blobs", "subject", "digest")
+)
+_LONG_S: Final = "\N{LATIN SMALL LETTER LONG S}".encode()
+"""The one letter of another alphabet that folds to one of theirs."""
+_ESCAPED_LETTER: Final = re.compile(rb"\\u(?:00[4-7]|017f)")
+
 _decode = msgspec.json.Decoder(_Wire).decode
 _decode_anything = msgspec.json.Decoder().decode
 
@@ -100,8 +109,8 @@ def parse_manifest(digest: Digest, body: bytes, media_type: str | None = None) -
     """Read a manifest whose bytes are `body`.
 
     `media_type` is the one that the registry names; without it (storage keeps none) the body's own `mediaType` counts,
-    and last its shape, as the registry's own reader does. A manifest of a type that nobody knows becomes kind UNKNOWN
-    and names every digest in it.
+    and last its shape, as the registry's own reader does. A manifest of a type that nobody knows, or in which others
+    may read other keys than we do, becomes kind UNKNOWN and names every digest in it.
 
     Raises ManifestError where the bytes are no JSON or not of the shape that the type promises.
     """
@@ -110,6 +119,8 @@ def parse_manifest(digest: Digest, body: bytes, media_type: str | None = None) -
     except (msgspec.DecodeError, RecursionError) as error:
         return _unknown(digest, body, media_type, error)
     declared = (media_type or wire.mediaType).partition(";")[0].strip()
+    if _is_read_otherwise(body):
+        return _naming_all(digest, body, declared)
     try:
         return _known(digest, body, declared, wire) or _unknown(digest, body, declared, None)
     except ManifestError:
@@ -136,8 +147,6 @@ def _known(digest: Digest, body: bytes, declared: str, wire: _Wire) -> Manifest 
     if declared in media_types.IMAGE_TYPES or (not declared and wire.config and wire.layers is not None):
         if wire.config is None:
             raise ManifestError(f"manifest {digest} is said to be {declared} but has no config")
-        if wire.layers is None and _may_have_layers(body):
-            return _naming_all(digest, body, declared)
         config = wire.config.value()
         blobs = (config, *(layer.value() for layer in wire.layers or ()))
         media_type = declared or media_types.OCI_IMAGE
@@ -168,10 +177,18 @@ def _naming_all(digest: Digest, body: bytes, media_type: str) -> Manifest:
     return Manifest(digest, media_type, len(body), Kind.UNKNOWN, named=named)
 
 
-def _may_have_layers(body: bytes) -> bool:
-    """Whether layers may stand under a key that we do not read: the registry, written in Go, takes it in any case."""
+def _is_read_otherwise(body: bytes) -> bool:
+    """Whether a key stands there in another case than ours, or escaped.
+
+    The registry and its clients are written in Go, whose reader of JSON takes a key in any case (`encoding/json`,
+    Unmarshal), by Unicode's folding; of several the last one counts. What another reader sees is not what we see.
+    """
     lower = body.lower()
-    return lower.count(b'"layers"') > body.count(b'"layers"') or b"\\u00" in lower
+    return (
+        any(lower.count(folded) != body.count(key) for key, folded in _KEYS)
+        or _LONG_S in body
+        or _ESCAPED_LETTER.search(lower) is not None
+    )
 
 
 def _is_manifest_type(media_type: str) -> bool:

@@ -2,7 +2,7 @@
 
 The file, all numbers little-endian:
 
-    heading                 `jettison references 3` and a line feed
+    heading                 `jettison references 4` and a line feed
     32 bytes                sha256 of all that follows
 
 then parts, one for each run that added to it:
@@ -33,7 +33,7 @@ from jettison.collect.references import References
 from jettison.oci.problem import Problem
 from jettison.storage import cache_file
 
-_HEADING: Final = b"jettison references 3\n"
+_HEADING: Final = b"jettison references 4\n"
 _LENGTH: Final = struct.Struct("<Q")
 _COUNT: Final = struct.Struct("<I")
 
