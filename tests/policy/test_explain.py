@@ -175,3 +175,15 @@ def test_it_says_the_same_as_the_decision() -> None:
                 decision.reason.rule,
                 decision.kept,
             )
+
+
+@pytest.mark.parametrize(
+    "keep",
+    ["{not: {newest: 1}}", "{any: [{nothing: true}, {not: {daily: 1}}]}", "{newest: 1, by: name, among: {newest: 3}}"],
+)
+def test_what_hangs_on_others_alone_is_not_said_to_stay_for_ever(keep: str) -> None:
+    text = f"policies: [{{repositories: '**', rules: [{{tags: '*', keep: {keep}}}]}}]"
+    repo = filled({"a": 2, "b": 1})
+    kept = next(each.tag.name for each in decide_repository(repo, policy(text), NOW).tags if each.kept)
+    expiry = explain(repo, policy(text), NOW, kept).expiry
+    assert (expiry.moment, expiry.is_known) == (None, False)

@@ -101,7 +101,7 @@ def _expiry_text(found: Explanation, now: datetime) -> str:
     if not found.kept:
         return "now, with the next run"
     if not expiry.is_known:
-        return "not worked out: the repository is too large, and its clauses are composed"
+        return "not worked out: its clauses are composed, and hang on what else goes at each run until then"
     if expiry.moment is None:
         return "never, as long as nothing is pushed, pulled or deleted" + _pushed_out_text(found.claimed)
     days = -((now - expiry.moment).days)

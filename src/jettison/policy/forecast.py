@@ -40,7 +40,7 @@ class Going:
 class Expiry:
     """When something expires. `moment` is None where it never does by time alone, and `reason` then why it stays.
 
-    `is_known`: False where that took too long to find out.
+    `is_known`: False where that took too long to find out, or hangs on what others do at each run.
     """
 
     moment: datetime | None
@@ -153,7 +153,7 @@ def expiry(
     clauses = list(_clauses_for(wanted, reason, applying))
     ages = ages_of(clauses)
     if not ages:
-        return Expiry(None, reason)
+        return Expiry(None, reason, is_known=not any(map(_hangs_on_others, clauses)))
     composed = any(
         isinstance(each, AllOf | Not) or (isinstance(each, Newest | Periods) and each.among is not None)
         for each in clauses
@@ -169,6 +169,14 @@ def expiry(
         if not kept:
             return Expiry(moment, why)
     return Expiry(None, reason)
+
+
+def _hangs_on_others(clause: Clause) -> bool:
+    """Whether a clause may cease to keep something because others go: it keeps those beyond a count, or among them."""
+    match clause:
+        case Not(inner) | Newest(among=inner) | Periods(among=inner) if inner is not None:
+            return any(isinstance(each, Newest | Periods) for each in with_inner(inner))
+    return False
 
 
 def _clauses_for(wanted: str | Digest, reason: Reason, applying: RepositoryPolicy) -> Iterator[Clause]:
