@@ -92,7 +92,7 @@ def test_a_damaged_file_counts_as_empty(root: Path, damage: str) -> None:
                 "truncated": content[:-71],
                 "changed": content[:-1] + (b"0" if content[-1:] != b"0" else b"1"),
                 "empty": b"",
-                "older": content.replace(b"references 3", b"references 2"),
+                "older": content.replace(b"references 4", b"references 3"),
             }[damage]
         )
 
