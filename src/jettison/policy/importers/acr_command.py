@@ -39,6 +39,8 @@ _FALSE: Final = ("0", "f", "F", "false", "FALSE", "False")
 _COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _CONTINUED: Final = re.compile(r"(?:\\|(?<=[ \t])[`^])[ \t]*\r?\n")
 """The end of a line that goes on: in a shell of Unix, in PowerShell, in Windows' command prompt."""
+_FLAGS_FOLLOW: Final = re.compile(r"(?:\r?\n[ \t]*)+(?=--?[A-Za-z])")
+"""A line that begins with a flag is no command of its own: `--cmd` may hold one over several lines."""
 _ENDS: Final = frozenset(";&|\n")
 """What ends a command in a shell."""
 
@@ -109,7 +111,7 @@ def _commands(text: str) -> Iterator[list[str]]:
 
 
 def _split(text: str) -> list[str]:
-    text = _CONTINUED.sub(" ", _COMMENT.sub("", text))
+    text = _FLAGS_FOLLOW.sub(" ", _CONTINUED.sub(" ", _COMMENT.sub("", text)))
     lexer = shlex.shlex(text, posix=True, punctuation_chars="".join(_ENDS))
     lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
@@ -127,7 +129,7 @@ def _ends(word: str) -> bool:
 def _runs_acr(word: str) -> bool:
     """Whether `word` is the program: `acr`, a path to it, or the image that holds it."""
     program = word.rpartition("/")[2]
-    return program == "acr" or program.partition(":")[0] == "acr-cli"
+    return program.partition(":")[0] in ("acr", "acr-cli")
 
 
 def _flags(arguments: Sequence[str]) -> Command:
