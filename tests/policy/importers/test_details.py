@@ -36,7 +36,7 @@ PURGE = "purge --filter 'app:^dev-' --ago 7d"
         f"# it's not: acr purge -f 'x:.*' --ago 1d\nacr {PURGE}  # --keep 5\n",
         "az acr run `\n  --cmd \"acr purge --filter 'app:^dev-' `\n  --ago 7d\" `\r\n  --registry example /dev/null",
         "az acr run ^\r\n  --cmd \"acr purge --filter 'app:^dev-' --ago 7d\" ^\r\n  --registry example /dev/null",
-        'az acr task create --cmd "{{ .Run.Registry }}/acr:latest purge -r x\n  -f app:^dev- --ago 7d" --context /dev/null',
+        'az acr task create --cmd "{{ .Run.Registry }}/acr:v1 purge -r x\n  -f app:^dev- --ago 7d" --context /dev/null',
         "acr purge \\\n  --filter 'app:^dev-' \\\r\n  --ago 7d\n",
         "#!/bin/sh\nset -e\n/usr/bin/acr purge --ago=7d -f 'app:^dev-' # weekly\necho done --keep 5",
         "acr purge -f'app:^dev-' --ago 7d && echo done --dry-run",
