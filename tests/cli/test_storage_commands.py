@@ -524,9 +524,15 @@ def test_a_container_is_prepared_and_collected_without_naming_its_storage(
         control = ("--control", "docker")
         push(container.url, APP, UNTAGGED, "1")
         one_message(command("gc", container.url, *control, *ONLINE), 1, "deletion is disabled")
+        written = command("registry", "enable-delete", container.url, *control, "--no-restart", "--yes", "--json")
+        assert (written.document["changed"], written.document["waits_for_restart"]) == (True, True)
+        again = command("registry", "enable-delete", container.url, *control)
+        assert "enabled already" in again.out
+        assert "In force after a restart" in again.out
         told = command("registry", "prepare", container.url, *control, "--yes", "--json")
         assert told.status == 0, told
         assert told.document["changed"]
+        assert not told.document["waits_for_restart"]
         again = command("registry", "prepare", container.url, *control, "--yes", "--json")
         assert not again.document["changed"]
         status = command("registry", "status", container.url, *control, "--json").document["configuration"]

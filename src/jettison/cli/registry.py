@@ -107,6 +107,7 @@ def _edit(
     """Show and write a change of the configuration, restart, and tell; `words` say what was so already, and is now."""
     from jettison.cli.output import console, note, print_json
     from jettison.control.enable_delete import apply
+    from jettison.control.status import waits_for_restart
 
     already, now = words
     copy, away = None, None
@@ -117,6 +118,7 @@ def _edit(
         if restart and running.url is not None:
             away = running.restart()
     enabled = edit.already_enabled or edit.changes
+    waits = away is None and waits_for_restart(running)
     if as_json:
         print_json(
             {
@@ -129,6 +131,7 @@ def _edit(
                 "advice": edit.advice,
                 "backup": copy,
                 "outage_seconds": away,
+                "waits_for_restart": waits,
             }
         )
         return 0 if enabled else 1
@@ -137,11 +140,10 @@ def _edit(
         out.print(f"{already}: {edit.path}.", markup=False)
     if edit.changes:
         out.print(f"Written; the old file is kept as {copy}.", markup=False)
-        out.print(
-            f"Restarted: the registry was away for {away:.1f} s, {now}."
-            if away is not None
-            else "In force after a restart: jettison registry restart"
-        )
+    if away is not None:
+        out.print(f"Restarted: the registry was away for {away:.1f} s, {now}.")
+    elif waits or edit.changes:
+        out.print("In force after a restart: jettison registry restart")
     if edit.advice:
         out.print(edit.advice, markup=False)
     return 0 if enabled else 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jettison.control.config_file import Origin, RegistryConfiguration, parse_config
-from jettison.control.running import RunningRegistry
+from jettison.control.running import ConfigFile, RunningRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def read_status(running: RunningRegistry) -> RegistryStatus:
             f"the server of {running.describe()} is stopped by a signal, perhaps by a run that was killed; "
             "bring it back with: jettison registry restart"
         )
-    if started is not None and file.modified is not None and file.modified > started:
+    if _is_newer(file, started):
         problems.append(
             f"{file.path} was changed after the server was started, so the server may still run with older settings; "
             "bring them into force with: jettison registry restart"
@@ -55,3 +55,12 @@ def read_status(running: RunningRegistry) -> RegistryStatus:
         problems=tuple(problems),
         environment=environment,
     )
+
+
+def waits_for_restart(running: RunningRegistry) -> bool:
+    """Whether the configuration was changed since the server was started, so that it may run with an older one."""
+    return _is_newer(running.read_config(), running.started_at())
+
+
+def _is_newer(file: ConfigFile, started: datetime | None) -> bool:
+    return started is not None and file.modified is not None and file.modified > started
