@@ -1,5 +1,6 @@
 """Damage in a storage: what cannot be read blocks its repository, and that one keeps all that it links."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -381,3 +382,20 @@ def test_a_dry_run_says_that_the_quarantine_cannot_be_read(tree: Tree) -> None:
 
     assert done.returncode == 1
     assert "cannot be listed" in done.stderr
+
+
+def test_it_is_told_where_blobs_cannot_be_listed(tree: Tree) -> None:
+    """They stay for ever, and nobody would know why."""
+    blobs = tree.root / f"{layout.BLOBS}/sha256"
+    folder = next(blobs / f"{number:02x}" for number in range(256) if not (blobs / f"{number:02x}").exists())
+    folder.mkdir()
+    folder.chmod(0)
+    command = [sys.executable, "-m", "jettison", "gc", "--storage", str(tree.root), "--offline", "--dry-run", "--json"]
+    try:
+        done = subprocess.run([*_dropping_rights(), *command], capture_output=True, text=True, check=False)
+    finally:
+        folder.chmod(0o755)
+
+    assert done.returncode == 4, done.stderr
+    problems = json.loads(done.stdout)["collection"]["problems"]
+    assert [problem["code"] for problem in problems] == ["unlisted"]

@@ -84,11 +84,11 @@ class LocalStorage:
             try:
                 return names_in(f"{self._root}/{path}")
             except OSError as error:
-                # Its blobs, if it has any, are not listed and so not collected.
+                # Its blobs, if it has any, are not listed and so not collected, which somebody must be told.
                 if isinstance(error, NotADirectoryError):
                     problems.append(_foreign(path))
                 elif not is_absent(error):
-                    problems.append(unreadable(f"the folder {readable(path)}", error, code="unlisted", blocks=False))
+                    problems.append(unreadable(f"the folder {readable(path)}", error, code="unlisted"))
                 return []
 
         for algorithm in listed(layout.BLOBS):

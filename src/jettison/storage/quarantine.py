@@ -30,6 +30,7 @@ from jettison.storage import layout
 from jettison.storage.files import TooLargeError, names_in, open_folder, open_own_folder, read_file
 from jettison.storage.lease import Lease
 from jettison.storage.own import make_own_folder
+from jettison.storage.refusal import way_out
 
 PLACE: Final = layout.QUARANTINE
 RECORD: Final = "record.json"
@@ -198,7 +199,7 @@ class Quarantine(QuarantineReader):
         except OSError as error:
             raise StorageError(
                 f"{folder}: what is to be collected cannot be written down ({error.strerror}), so nothing is "
-                "collected; make some space, or collect with --offline --now, which needs none"
+                f"collected; {way_out(error)}, or collect with --offline --now, which writes nothing down"
             ) from error
         return collected
 
