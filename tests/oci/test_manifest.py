@@ -84,6 +84,16 @@ def test_keys_in_another_case_name_what_a_registry_takes_them_for(key: str) -> N
     assert set(manifest.named) == {blob.digest for blob in built.blobs}
 
 
+@pytest.mark.parametrize("size", [-1, 10**30])
+def test_a_size_that_nothing_can_have_counts_as_nothing(size: int) -> None:
+    built = images.image()
+    document = json.loads(built.body)
+    document["layers"][0]["size"] = size
+    body = json.dumps(document).encode()
+    manifest = parse_manifest(Digest.of(body), body, built.media_type)
+    assert [blob.size for blob in manifest.blobs] == [document["config"]["size"], 0]
+
+
 def test_escapes_that_are_no_letters_change_nothing() -> None:
     built = images.image()
     body = built.body.rstrip()[:-1] + b',"annotations":{"a":"\\u003c\\u0026\\u2028 \\"layers\\""}}'

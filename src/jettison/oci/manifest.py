@@ -16,6 +16,9 @@ from jettison.oci.digest import Digest, digests_named_in
 LARGEST_MANIFEST: Final = 4 * 1024 * 1024
 """Bytes; what the registry accepts (distribution, registry/handlers/manifests.go, maxManifestBodySize)."""
 
+_LARGEST_BLOB: Final = 1 << 50
+"""Bytes. Registries do not check what a descriptor says; more than a pebibyte, or less than nothing, says nothing."""
+
 
 class ManifestError(ValueError):
     """A manifest's bytes are no JSON, or JSON of another shape than its media type promises."""
@@ -77,7 +80,8 @@ class _Descriptor(msgspec.Struct):
     platform: _Platform | None = None
 
     def value(self) -> Descriptor:
-        return Descriptor(self.mediaType, Digest(self.digest), self.size)
+        size = self.size if 0 <= self.size <= _LARGEST_BLOB else 0
+        return Descriptor(self.mediaType, Digest(self.digest), size)
 
 
 class _Wire(msgspec.Struct):
