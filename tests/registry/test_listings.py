@@ -16,7 +16,7 @@ from jettison.registry.settings import Limits
 from jettison.testing.faults import (
     answer,
 )
-from jettison.testing.faulty import Exchange, FaultyServer, Response
+from jettison.testing.faulty import Exchange, Fault, FaultyServer, Response
 
 FAST = Limits(backoff=0, retries=3)
 OTHER = Digest.of(b"something else")
@@ -110,10 +110,11 @@ async def test_a_server_that_refuses_to_go_on_has_sent_everything(status: int) -
             assert await client.tags("team/app") == ("1",)
 
 
-async def test_many_listings_of_one_length_are_believed_without_asking_each_time() -> None:
+@pytest.mark.parametrize("end", [answer(200, b'{"tags":null}'), answer(200, TAGS), answer(404)])
+async def test_many_listings_of_one_length_are_believed_without_asking_each_time(end: Fault) -> None:
     with FaultyServer() as server:
         server.when("GET", r"/v2/.*n=1000", answer(200, TAGS))
-        server.when("GET", r"/v2/.*last=.*", answer(200, b'{"tags":null}'))
+        server.when("GET", r"/v2/.*last=.*", end)
         async with RegistryClient(server.url, limits=FAST) as client:
             for number in range(50):
                 assert await client.tags(f"team/app-{number}") == ("1",)
