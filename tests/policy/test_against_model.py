@@ -141,13 +141,14 @@ class Model:
         keys = {i: image.order[0] if by == "version" else image.date(by) for i, image in group if by != "name"}
         keys |= {i: image.tag for i, image in group if by == "name"}
         assume(by != "version" or len(set(keys.values())) == len(keys))
-        if unknown == "now":
+        unknowable = by == "pulled" and self.since is None
+        if unknown == "now" and not unknowable:
             keys = {i: NOW if key is None else key for i, key in keys.items()}
         told = sorted(
             (e for e in group if keys[e[0]] is not None), key=lambda e: (keys[e[0]], e[1].order), reverse=True
         )
         rest = sorted((e for e in group if keys[e[0]] is None), key=lambda e: e[1].order, reverse=True)
-        if unknown == "keep" or (by == "pulled" and self.since is None):
+        if unknown == "keep" or unknowable:
             rest = []
         ordered = rest + told if unknown == "newest" else told + rest
         places: dict[Any, Any] = {}
