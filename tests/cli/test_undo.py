@@ -401,6 +401,28 @@ def test_what_housekeeping_unlinked_comes_back(command: Command, filled: Registr
     assert_all_is_whole(filled.url)
 
 
+def test_a_link_of_another_algorithm_comes_back_though_its_blob_stayed(
+    command: Command, registry: RegistryServer
+) -> None:
+    """Somebody else needs the blob, so it is in no quarantine, whose record would tell what the link named."""
+    layers = [random_layer("shared")]
+    push(registry.url, APP, image(layers, seed="long", layer_algorithm="sha512"), "1.0")
+    push(registry.url, APP, NEW, "2.0")
+    push(registry.url, WEB, image(layers, seed="other"), "1.0")
+    registry.stop()
+    before = seen(registry.root)
+    storage = ("--storage", registry.root, "--offline", "--yes", "--json")
+    run = command("run", "--keep", "1", "--grace", "0s", *storage)
+    assert run.status == 0, run.err
+    undone = command("undo", *storage)
+    assert undone.status == 0, (undone.err, undone.out)
+    assert {name: each[:2] for name, each in seen(registry.root).items()} == {
+        name: each[:2] for name, each in before.items()
+    }
+    registry.start()
+    pull(registry.url, APP, "1.0")
+
+
 def test_a_folder_of_a_link_that_was_gone_is_nothing_to_take_back(command: Command, filled: RegistryServer) -> None:
     """Purged beside the server, blobs leave folders of their links, which housekeeping offline removes."""
     cleaned(command, filled.url, "--storage", filled.root, *FAST, "--now")

@@ -56,5 +56,8 @@ def _failure(work: Callable[[], None]) -> str:
 def _planned(chore: Chore) -> PlannedAction:
     what = f"{chore.name}: {chore.reason}" if chore.name else chore.reason
     digest = Digest(chore.name) if chore.kind in LINKS else None
-    tags = (chore.name,) if chore.kind is ChoreKind.TAG_FOLDER else ()
+    tags: tuple[str, ...] = (chore.name,) if chore.kind is ChoreKind.TAG_FOLDER else ()
+    if chore.kind is ChoreKind.LINK:
+        # What a link of another algorithm named, nothing else may tell when it is to come back.
+        tags = chore.digests
     return PlannedAction(chore.kind.value, chore.repository, digest, tags, "housekeeping", what, chore.size)

@@ -332,18 +332,17 @@ def taken_back_by(history: "History", record: RunRecord) -> str | None:
     return None
 
 
-def unlinked(history: "History", names: Sequence[str]) -> frozenset[tuple[str, Digest]]:
-    """Return the layer links, by repository, that runs on a registry of these names removed."""
-    found: set[tuple[str, Digest]] = set()
+def unlinked(history: "History", names: Sequence[str]) -> dict[tuple[str, Digest], Digest | None]:
+    """Return the layer links, by repository, that runs on a registry of these names removed, with what they named as
+    far as that is known.
+    """
+    found: dict[tuple[str, Digest], Digest | None] = {}
     for name in dict.fromkeys(names):
         for summary in history.runs(name, _LOOK_BACK):
             if summary.command in {"gc", "run"}:
-                found |= {
-                    (taken.repository, digest)
-                    for taken in effects_of(history.run(summary.id)).deleted.values()
-                    for digest in taken.links
-                }
-    return frozenset(found)
+                for taken in effects_of(history.run(summary.id)).deleted.values():
+                    found |= {(taken.repository, digest): named for digest, named in taken.links.items()}
+    return found
 
 
 def nothing_found(history: "History", record: RunRecord, *, with_storage: bool) -> Lost | None:

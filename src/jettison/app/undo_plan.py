@@ -29,12 +29,14 @@ _MANIFESTS: Final = {ActionKind.DELETE_MANIFEST.value, Restoration.MANIFEST.valu
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a run deleted from one repository: manifests, tags with what they pointed to, layer links."""
+    """What a run deleted from one repository: manifests, tags with what they pointed to, layer links with what they
+    named, as far as that is known.
+    """
 
     repository: str
     manifests: frozenset[Digest] = frozenset()
     tags: Mapping[str, Digest] = field(default_factory=dict)
-    links: frozenset[Digest] = frozenset()
+    links: Mapping[Digest, Digest | None] = field(default_factory=dict)
 
     @property
     def digests(self) -> frozenset[Digest]:
@@ -92,7 +94,7 @@ class _Gathering:
     def __init__(self) -> None:
         self._manifests: dict[str, set[Digest]] = {}
         self._tags: dict[str, dict[str, Digest]] = {}
-        self._links: dict[str, set[Digest]] = {}
+        self._links: dict[str, dict[Digest, Digest | None]] = {}
 
     def add(self, record: ActionRecord) -> None:
         """Add what an action took or brought."""
@@ -101,7 +103,8 @@ class _Gathering:
             return
         manifests = self._manifests.setdefault(action.repository, set())
         if action.kind == _REMOVE_LINK:
-            self._links.setdefault(action.repository, set()).add(action.digest)
+            named = next(map(Digest, action.tags), None)
+            self._links.setdefault(action.repository, {})[action.digest] = named
             return
         if action.kind in _MANIFESTS:
             manifests.add(action.digest)
@@ -115,7 +118,7 @@ class _Gathering:
                 name,
                 frozenset(digests),
                 dict(sorted(self._tags.get(name, {}).items())),
-                frozenset(self._links.get(name, ())),
+                self._links.get(name, {}),
             )
             for name, digests in sorted(self._manifests.items())
         }

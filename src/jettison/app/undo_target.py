@@ -2,8 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -159,14 +158,15 @@ class Piece:
 class Shelf:
     """The storage's quarantine and links, for what must come back. The lease keeps collectors away meanwhile.
 
-    `unlinked` reads from the journal which layer links, by repository, were removed; it is called when that matters.
+    `unlinked` reads from the journal which layer links, by repository, were removed, and what they named as far as that
+    is known; it is called when that matters.
     """
 
     def __init__(
         self,
         lease: Lease,
         storage: LocalStorage,
-        unlinked: Callable[[], AbstractSet[tuple[str, Digest]]] = frozenset,
+        unlinked: Callable[[], Mapping[tuple[str, Digest], Digest | None]] = dict,
     ) -> None:
         self._unlinked = functools.cache(unlinked)
         self._root = storage.name
@@ -276,7 +276,7 @@ class Shelf:
         if known is not None:
             return known
         stored = self._storage.layers(repository, canonical=False).stored_as.get(digest)
-        return None if stored is None else Digest(stored)
+        return self._unlinked().get((repository, digest)) if stored is None else Digest(stored)
 
     def _lost(self, links: Iterable[Link]) -> list[Link]:
         return [link for link in links if link.live and not has_link(self._root, link.repository, link.digest)]

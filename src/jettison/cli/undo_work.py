@@ -1,7 +1,7 @@
 """What `undo` does on the ground that was found: look under the lease, ask, then delete again and bring back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -88,7 +88,7 @@ async def _remove(
 
 @asynccontextmanager
 async def _opened(
-    ground: Ground, links: Callable[[], frozenset[tuple[str, Digest]]] = frozenset, *, prove: bool = False
+    ground: Ground, links: Callable[[], Mapping[tuple[str, Digest], Digest | None]] = dict, *, prove: bool = False
 ) -> AsyncIterator[tuple[Target, Shelf | None]]:
     """Open what is written to, with the quarantine where the storage is known; its lease is held meanwhile.
 

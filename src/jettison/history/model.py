@@ -27,6 +27,7 @@ class PlannedAction:
     """Empty where the action concerns the registry as a whole."""
     digest: Digest | None = None
     tags: tuple[str, ...] = ()
+    """For `remove-link` of another digest than sha256: what the link named."""
     reason_code: str = ""
     reason_text: str = ""
     frees: int = 0

@@ -12,7 +12,7 @@ link, so a link removed behind its back would be believed in; a push may be betw
 folder and writing into it, and would fail for no fault of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -52,7 +52,7 @@ LINKS: Final = frozenset({ChoreKind.LINK, ChoreKind.LINK_FOLDER})
 class Chore(NamedTuple):
     """One thing to remove. `name` is an upload's identifier, a tag, or a digest; `size` the bytes that come back.
 
-    `digests` are the blobs of a chore about blob folders.
+    `digests` are the blobs of a chore about blob folders, or what a link of another algorithm than sha256 names.
     """
 
     kind: ChoreKind
@@ -160,14 +160,15 @@ class _Finder:
             as_stored = {layers.stored_as[digest] for digest in needed.among(layers.stored_as)}
             as_stored |= needed.among(layers.stored_as.values())
             unneeded = {digest for digest in unneeded if layers.stored_as.get(digest, digest) not in as_stored}
-        found += self._links(
-            name, [each for each in unneeded if layers.stored_as.get(each, each) not in self._condemned]
-        )
+        going = [each for each in unneeded if layers.stored_as.get(each, each) not in self._condemned]
+        found += self._links(name, going, layers.stored_as)
         if self._is_empty(name, holding, layers.digests, found):
             found.append(Chore(ChoreKind.REPOSITORY, name, "", "it holds no manifest, and nothing is being pushed"))
         return found
 
-    def _links(self, name: str, unneeded: Iterable[DigestText]) -> list[Chore]:
+    def _links(
+        self, name: str, unneeded: Iterable[DigestText], stored_as: Mapping[DigestText, DigestText] | None = None
+    ) -> list[Chore]:
         going = [
             digest
             for digest in sorted(unneeded)
@@ -182,7 +183,9 @@ class _Finder:
             if is_missing(f"{self._root}/{layout.layer_link(name, Digest(digest))}"):
                 left.append(Chore(ChoreKind.LINK_FOLDER, name, digest, "the link that was in it is gone already"))
             else:
-                live.append(Chore(ChoreKind.LINK, name, digest, "no manifest of the repository needs this layer"))
+                named = () if stored_as is None or digest not in stored_as else (stored_as[digest],)
+                text = "no manifest of the repository needs this layer"
+                live.append(Chore(ChoreKind.LINK, name, digest, text, digests=named))
         return live + left
 
     def _tag_folders(self, name: str, holding: Holding) -> list[Chore]:
