@@ -49,6 +49,7 @@ class Listings:
                 here = target
                 continue
             if doubted and answer.status in _NO_LAST:
+                seen.ended(doubted)
                 return
             if answer.status != 200:
                 raise transport.refusal(what, answer)
