@@ -236,6 +236,17 @@ def test_on_the_storage_alone_with_the_server_stopped(command: Command, filled: 
     pull(filled.url, APP, SBOM.digest)
 
 
+def test_a_run_beside_the_server_is_undone_on_the_storage_alone(command: Command, filled: RegistryServer) -> None:
+    """Known by its collection in quarantine there: the history has it under the registry's URL."""
+    run = cleaned(command, filled.url, "--storage", filled.root, *FAST).document["run"]
+    filled.stop()
+    undone = command("undo", "--storage", filled.root, "--offline", "--yes", "--json")
+    assert undone.status == 0, (undone.err, undone.out)
+    assert undone.document["undone"] == run
+    filled.start()
+    assert_all_is_whole(filled.url)
+
+
 def test_a_quarantine_is_restored_purged_and_listed(command: Command, filled: RegistryServer) -> None:
     cleaned(command, filled.url, "--storage", filled.root, *FAST)
     storage = ("--storage", filled.root, "--yes", "--json")

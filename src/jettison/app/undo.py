@@ -10,6 +10,7 @@ server knows no conditional put. Into the storage a tag is written so that it ca
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol
@@ -286,7 +287,7 @@ def run_to_undo(
     history: "History", names: Sequence[str], wanted: str | None, selection: Selection, shelf: Shelf | None
 ) -> RunRecord:
     """Return the run that is meant: the one `wanted`, or the last one on a registry of these `names` that deleted
-    something of the selection.
+    something of the selection, or has something in quarantine here.
 
     Raises UsageError where there is none, or it is still at work.
     """
@@ -297,6 +298,10 @@ def run_to_undo(
         return record
     collections = {collected.run for collected in shelf.collections} if shelf is not None else set()
     summaries = [summary for name in dict.fromkeys(names) for summary in history.runs(name, _LOOK_BACK)]
+    # What it collected is here, whatever its registry was called: by its URL, say, where the storage alone is named now.
+    for run in collections - {summary.id for summary in summaries}:
+        with suppress(UsageError):  # in another history
+            summaries.append(history.run(run).summary)
     for summary in sorted(summaries, key=lambda each: each.started, reverse=True):
         if summary.outcome == "running":
             continue
