@@ -298,7 +298,7 @@ def run_to_undo(
         return record
     collections = {collected.run for collected in shelf.collections} if shelf is not None else set()
     summaries = [summary for name in dict.fromkeys(names) for summary in history.runs(name, _LOOK_BACK)]
-    # What it collected is here, whatever its registry was called: by its URL, say, where the storage alone is named now.
+    # What it collected is here, whatever its registry was called: by its URL, say, where only the storage is named.
     for run in collections - {summary.id for summary in summaries}:
         with suppress(UsageError):  # in another history
             summaries.append(history.run(run).summary)
