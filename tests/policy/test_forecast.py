@@ -154,9 +154,14 @@ def test_the_first_step_is_the_plan() -> None:
 
 def test_the_steps_reach_to_the_end_of_the_time_asked_for() -> None:
     told = forecast(inventory(filled([1], [])), policy("{within: 90d}"), NOW, 90, 7 * DAY)
-    assert told.until == NOW + 91 * DAY
+    assert told.until == told.steps[-1].moment == NOW + 90 * DAY
     assert [each.tags for each in told.steps if each.tags] == [1]
-    assert len(told.steps) == 14
+    assert [each.moment for each in told.steps[-3:-1]] == [NOW + 77 * DAY, NOW + 84 * DAY]
+
+
+def test_what_expires_behind_the_time_asked_for_is_not_foretold() -> None:
+    told = forecast(inventory(filled([1], [])), policy("{within: 92d}"), NOW, 90, 7 * DAY)
+    assert told.frees == 0
 
 
 @pytest.mark.parametrize("keep", ["{within: 99999y}", "{all: [{within: 99999y}, {newest: 9}]}"])

@@ -62,18 +62,18 @@ def forecast(
     step: timedelta,
     in_use: "InUse | None" = None,
 ) -> Forecast:
-    """Play runs every `step` from `now` on until `days` are over, while nothing is pushed or pulled.
+    """Play runs every `step` from `now` on, and one when `days` are over, while nothing is pushed or pulled.
 
     Tags that expire on a manifest that stays are taken to be deleted, as servers from 3.0 on do.
     """
-    count = -(-timedelta(days=days) // step) + 1
-    until = now + (count - 1) * step
+    until = now + timedelta(days=days)
+    count = _number(until - now, step) + 1
     tags = [0] * count
     going: list[list[Owner]] = [[] for _ in range(count)]
     expiring: list[list[Expiring]] = [[] for _ in range(count)]
     for repository in inventory.repositories:
         for run in foretell(repository, policy, now, until, step, in_use):
-            number = round((run.moment - now) / step)
+            number = _number(run.moment - now, step)
             gone = set(run.decisions.order)
             names: dict[Digest, list[str]] = {}
             for decision in run.decisions.tags:
@@ -94,10 +94,15 @@ def forecast(
     space = Space.of(inventory)
     frees = _freed(space, going)
     steps = tuple(
-        Step(now + number * step, tags[number], len(going[number]), frees[number], tuple(expiring[number]))
+        Step(min(now + number * step, until), tags[number], len(going[number]), frees[number], tuple(expiring[number]))
         for number in range(count)
     )
     return Forecast(inventory.registry, until, step, space.total, steps)
+
+
+def _number(span: timedelta, step: timedelta) -> int:
+    """Return how many steps a span takes; the last may be a short one."""
+    return -(-span // step)
 
 
 def _freed(space: Space, going: Iterable[Iterable[Owner]]) -> list[int]:

@@ -94,11 +94,11 @@ def foretell(
     step: timedelta,
     in_use: "InUse | None" = None,
 ) -> Iterator[Going]:
-    """Yield what runs at `now`, and then every `step` until `until`, would delete; a run without work is left out."""
+    """Yield what runs at `now`, then every `step`, and at last at `until`, would delete; one without work is left out."""
     steps = _steps(repository, policy, now, until, step)
     left = repository
     for number in steps:
-        moment = now + number * step
+        moment = min(now + number * step, until)
         decided = decide_repository(left, policy, moment, in_use)
         if decided.order or any(not each.kept for each in decided.tags):
             yield Going(moment, decided)
@@ -112,7 +112,7 @@ def _steps(repository: Repository, policy: Policy, now: datetime, until: datetim
     if applying is not None and applying.enabled:
         dates = _dates(repository, repository.manifests, (tag.name for tag in repository.tags))
         steps |= {-((now - turn) // step) for turn in _turns(dates, ages_of(clauses_of(applying)), now, until)}
-    return sorted(number for number in steps if not number or now + number * step <= until)
+    return sorted(number for number in steps if not number or now + (number - 1) * step < until)
 
 
 def without(decided: RepositoryDecisions) -> Repository:
