@@ -94,7 +94,7 @@ def foretell(
     step: timedelta,
     in_use: "InUse | None" = None,
 ) -> Iterator[Going]:
-    """Yield what runs at `now`, then every `step`, and at last at `until`, would delete; one without work is left out."""
+    """Yield what runs at `now`, then every `step`, and at `until` would delete; a run without work is left out."""
     steps = _steps(repository, policy, now, until, step)
     left = repository
     for number in steps:
