@@ -191,6 +191,7 @@ async def test_what_a_proxy_compressed_is_read() -> None:
         ("gzip", gzip.compress(TAGS)[:-5], "cut short"),
         ("gzip", gzip.compress(b" " * 10_000_000), "endless or larger"),
     ],
+    ids=["of another kind", "none", "cut", "endless"],  # what is compressed has the time in it
 )
 async def test_what_cannot_be_unpacked_is_refused(coding: str, body: bytes, words: str) -> None:
     with FaultyServer() as server:
