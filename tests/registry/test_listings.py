@@ -7,6 +7,7 @@ import pytest
 
 from jettison.errors import (
     ContentError,
+    RegistryError,
     ServerFaultError,
     UnsupportedError,
 )
@@ -108,6 +109,17 @@ async def test_a_server_that_refuses_to_go_on_has_sent_everything(status: int) -
         server.when("GET", r"/v2/.*last=.*", answer(status))
         async with RegistryClient(server.url, limits=FAST) as client:
             assert await client.tags("team/app") == ("1",)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405])
+async def test_a_refusal_to_go_on_after_a_full_page_leaves_the_listing_incomplete(status: int) -> None:
+    full = json.dumps({"tags": [f"1.{number}" for number in range(1000)]}).encode()
+    with FaultyServer() as server:
+        server.when("GET", r"/v2/.*n=1000", answer(200, full))
+        server.when("GET", r"/v2/.*last=.*", answer(status))
+        async with RegistryClient(server.url, limits=FAST) as client:
+            with pytest.raises(RegistryError):
+                await client.tags("team/app")
 
 
 @pytest.mark.parametrize("end", [answer(200, b'{"tags":null}'), answer(200, TAGS), answer(404)])

@@ -48,7 +48,8 @@ class Listings:
                 size = self.sizes[key] = 0
                 here = target
                 continue
-            if doubted and answer.status in _NO_LAST:
+            # A page as long as was asked for is surely cut or ends by chance: then a refusal leaves it open.
+            if doubted and doubted != size and answer.status in _NO_LAST:
                 seen.ended(doubted)
                 return
             if answer.status != 200:
